@@ -1,0 +1,1 @@
+"""The built-in components, in folders by slot. They come in through the same entry points as a third party's."""

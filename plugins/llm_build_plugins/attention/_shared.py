@@ -1,0 +1,55 @@
+"""What multi-head, multi-query and grouped-query attention have in common: all but the number of key heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from llm_build import Config, Context, Problem, can, divided, flag, number, part, size
+
+MODULE = "llm_build_plugins.attention.gqa_module:GroupedQueryAttention"
+HEADS = 2**16
+
+
+def inverse_root(config: Any, context: Any) -> float:
+    scale: float = config.head_dim**-0.5
+    return scale
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class SoftmaxAttention(Config):
+    """Softmax attention over the keys of a sequence; subclasses say how many key heads there are."""
+
+    heads: int = size(high=HEADS, doc="query heads")
+    head_dim: int = size(high=HEADS, derive=divided("dim", by="heads"), says="dim / heads")
+    bias: bool = flag(default=False, doc="a bias on all four projections")
+    dropout: float = number(low=0, below=1, inherit="dropout", doc="of the attention weights, while training")
+    position: Config | None = part("position", inherit="position", optional=True, once=True)
+    mask: Config = part("mask", default="causal")
+    scale: float = number(derive=inverse_root, says="1 / sqrt(head_dim)", doc="what the scores are multiplied by")
+    softcap: float | None = number(above=0, optional=True, doc="scores are squashed into ±softcap by tanh")
+    sinks: bool = flag(default=False, doc="a learned logit a head that takes weight and gives nothing")
+    qk_norm: Config | None = part("norm", optional=True, doc="norms of queries and of keys over head_dim")
+
+    def inside(self, field: str, context: Context) -> Context:
+        if field == "qk_norm":
+            return context.with_(dim=self.head_dim)
+        if field == "position":
+            return context.with_(heads=self.heads, head_dim=self.head_dim)
+        return context
+
+    def check(self, context: Context) -> Iterator[Problem]:
+        if context.causal and not can(self.mask, "causal"):
+            yield Problem(
+                field="mask",
+                message="here a position may see only itself and what came before; this mask shows what comes after",
+                help="write mask = causal",
+            )
+        if self.position is not None and not can(self.position, "rotary"):
+            yield Problem(
+                field="position",
+                message="attention takes a position that rotates queries and keys; this one does not",
+                help="write position = rope",
+            )

@@ -1,0 +1,69 @@
+"""Softmax attention: multi-head, multi-query and grouped-query are one module.
+
+Legend: B rows, T positions, D model dim, H query heads, K key/value heads, E head dim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from llm_build import Field
+
+if TYPE_CHECKING:
+    from llm_build import Context, Step
+    from llm_build_plugins.attention.gqa_config import gqa
+    from llm_build_plugins.attention.mha_config import mha
+    from llm_build_plugins.attention.mqa_config import mqa
+
+
+class GroupedQueryAttention(nn.Module):
+    """x [B, T, D] → [B, T, D]: out(softmax(scale · q · kᵀ) · v). Keeps keys and values [K, E] a token.
+
+    The three projections are one matrix [(H + 2K) · E, D]: queries, then keys, then values, head by head.
+    """
+
+    def __init__(self, config: gqa | mha | mqa, context: Context) -> None:
+        super().__init__()
+        dim, head_dim = context.need("dim"), config.head_dim
+        self.head_dim = head_dim
+        self.split = (config.heads, config.kv_heads, config.kv_heads)
+        self.qkv = nn.Linear(dim, sum(self.split) * head_dim, bias=config.bias)
+        self.out = nn.Linear(config.heads * head_dim, dim, bias=config.bias)
+        setattr(self.out, "writes_residual", True)
+        self.q_norm = config.part("qk_norm", context)
+        self.k_norm = config.part("qk_norm", context)
+        self.position = config.part("position", context)
+        self.mask = config.part("mask", context)
+        self.sinks = nn.Parameter(torch.zeros(config.heads)) if config.sinks else None
+        self.scale, self.softcap, self.dropout = config.scale, config.softcap, config.dropout
+        kept = Field((config.kv_heads, head_dim))
+        self.state_spec = {"k": kept, "v": kept}
+
+    def initialise(self, draw: Callable[[Tensor], None]) -> None:
+        if self.sinks is not None:
+            draw(self.sinks)
+
+    def forward(self, x: Tensor, step: Step) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (-1, self.head_dim)).split(self.split, dim=-2)
+        if self.q_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        if self.position is not None:
+            q, k = self.position.rotate(q, step.positions), self.position.rotate(k, step.positions)
+        y: Tensor = step.attend(  # [B, T, H, E]
+            q,
+            k,
+            v,
+            causal=self.mask.causal,
+            window=self.mask.window,
+            mask=self.mask.allowed,
+            scale=self.scale,
+            softcap=self.softcap,
+            sinks=self.sinks,
+            dropout=self.dropout if self.training else 0.0,
+        )
+        y = self.out(y.flatten(2))
+        return y

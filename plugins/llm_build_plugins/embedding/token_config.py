@@ -1,0 +1,15 @@
+"""The token embedding's config."""
+
+from __future__ import annotations
+
+from llm_build import Config, component, number
+
+
+@component("embedding:token", module="llm_build_plugins.embedding.token_module:TokenEmbedding")
+class token(Config):
+    """One vector a token, multiplied by `scale` where that is set (sqrt(dim) in the 2017 Transformer and in Gemma).
+
+    Source: Vaswani et al. 2017, "Attention is all you need", section 3.4.
+    """
+
+    scale: float | None = number(optional=True, doc="what the vectors are multiplied by")

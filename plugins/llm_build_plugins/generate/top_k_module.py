@@ -1,0 +1,27 @@
+"""Top-k sampling. Legend: B rows, V vocabulary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from llm_build_plugins.generate._shared import NEVER, sharpened
+
+if TYPE_CHECKING:
+    from llm_build import Context
+    from llm_build_plugins.generate.top_k_config import top_k
+
+
+class TopK:
+    """Leaves the k likeliest tokens."""
+
+    def __init__(self, config: top_k, context: Context) -> None:
+        self.k = config.k
+        self.temperature, self.repetition = config.temperature, config.repetition
+
+    def scores(self, logits: Tensor, seen: Tensor) -> Tensor:
+        """logits and seen [B, V] → [B, V], -inf below the k-th largest."""
+        scores = sharpened(logits, seen, self.repetition, self.temperature)
+        kth = scores.topk(min(self.k, scores.shape[-1])).values[..., -1:]
+        return scores.masked_fill(scores < kth, NEVER)

@@ -1,0 +1,17 @@
+"""The config of top-p (nucleus) sampling."""
+
+from __future__ import annotations
+
+from llm_build import Config, component, number
+
+
+@component("sampler:top_p", module="llm_build_plugins.generate.top_p_module:TopP")
+class top_p(Config):
+    """One of the fewest likeliest tokens that hold a share p of the probability; the one that crosses p is among them.
+
+    Source: Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration", equation 2.
+    """
+
+    p: float = number(default=0.9, above=0, high=1, doc="probability to draw from, after the temperature")
+    temperature: float = number(default=1, above=0, doc="below 1 sharper, above 1 flatter; for 0 take greedy")
+    repetition: float = number(default=1, low=1, doc="penalty on tokens that the row holds already; 1 is none")

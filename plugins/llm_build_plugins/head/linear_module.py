@@ -1,0 +1,50 @@
+"""The linear head. Legend: D model dim, V vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from llm_build import Context
+    from llm_build_plugins.head.linear_config import linear
+
+
+class LinearHead(nn.Module):
+    """x [..., D] → logits [..., V]: (x · weightᵀ + bias) · scale."""
+
+    def __init__(self, config: linear, context: Context) -> None:
+        super().__init__()
+        dim, vocab = context.need("dim"), context.need("vocab")
+        self.scale = config.scale
+        self.own = None if config.tie else nn.Parameter(torch.empty(vocab, dim))
+        self.bias = nn.Parameter(torch.zeros(vocab)) if config.bias else None
+        # in a tuple it is no submodule: the matrix has one name in the checkpoint, and to_empty cannot part the two
+        self._source: tuple[Any, ...] = ()
+        if self.own is not None:
+            nn.init.normal_(self.own, std=dim**-0.5)
+
+    def tie(self, embedding: Any) -> None:
+        if self.own is None:
+            self._source = (embedding,)
+
+    def initialise(self, draw: Callable[[Tensor], None]) -> None:
+        if self.own is not None:
+            draw(self.own)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    @property
+    def weight(self) -> Tensor:
+        """[V, D], its own or the embedding's."""
+        if self.own is not None:
+            return self.own
+        weight: Tensor = self._source[0].weight
+        return weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = nn.functional.linear(x, self.weight, self.bias)
+        return logits if self.scale is None else logits * self.scale

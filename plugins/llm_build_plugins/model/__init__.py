@@ -1,0 +1,24 @@
+"""The decoder, its block, the placements of norms, and the initialiser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llm_build_plugins._lazy import plugin
+
+if TYPE_CHECKING:
+    from llm_build_plugins.model.block_config import block as block
+    from llm_build_plugins.model.decoder_config import decoder as decoder
+    from llm_build_plugins.model.normal_config import normal as normal
+    from llm_build_plugins.model.placement_config import post as post
+    from llm_build_plugins.model.placement_config import pre as pre
+
+llm_components, __getattr__ = plugin(
+    {
+        "block:block": "llm_build_plugins.model.block_config:block",
+        "initialiser:normal": "llm_build_plugins.model.normal_config:normal",
+        "model:decoder": "llm_build_plugins.model.decoder_config:decoder",
+        "placement:post": "llm_build_plugins.model.placement_config:post",
+        "placement:pre": "llm_build_plugins.model.placement_config:pre",
+    }
+)

@@ -1,0 +1,54 @@
+"""Rotary positions. Legend: B rows, T positions, H heads, E head dim, R dimensions of a head that rotate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from llm_build import Context
+    from llm_build_plugins.position.rope_config import rope
+
+
+class RoPE(nn.Module):
+    """Turns queries and keys by their place in time. The angles are computed in float32 or wider, for any position."""
+
+    frequencies: Tensor
+
+    def __init__(self, config: rope, context: Context) -> None:
+        super().__init__()
+        self.head_dim = context.need("head_dim")
+        self.rotated = config.rotated(self.head_dim)
+        self.theta = config.theta
+        self.interleaved = config.interleaved
+        self.register_buffer("frequencies", self._frequencies(torch.empty(0)), persistent=False)
+
+    def rotate(self, x: Tensor, positions: Tensor) -> Tensor:
+        """x [B, T, H, E], positions [B, T] → [B, T, H, E]."""
+        angles = positions[..., None, None] * self.frequencies  # [B, T, 1, R]
+        cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+        turning, still = x.split((self.rotated, self.head_dim - self.rotated), dim=-1)
+        turned = torch.addcmul(turning * cos, self._partners(turning), sin)
+        return torch.cat((turned, still), dim=-1) if self.rotated < self.head_dim else turned
+
+    def _partners(self, x: Tensor) -> Tensor:
+        """The other half of each pair, in its place."""
+        if self.interleaved:
+            return x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+        return x.roll(self.rotated // 2, dims=-1)
+
+    def _frequencies(self, like: Tensor) -> Tensor:
+        """Radians a position [R]. The first of a pair is negative: its cosine is the same, its sine takes the minus."""
+        wide = torch.promote_types(like.dtype, torch.float32)
+        exponents = torch.arange(0, self.rotated, 2, device=like.device, dtype=wide) / self.rotated
+        turns = self.theta**-exponents
+        return torch.stack((-turns, turns), dim=-1).flatten() if self.interleaved else torch.cat((-turns, turns))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # a cast to bfloat16 must not round the frequencies, nor a cast to float64 keep float32's, nor to_empty lose them
+        moved: Any = super()._apply(fn, recurse)
+        self.frequencies = self._frequencies(self.frequencies)
+        return moved  # type: ignore[no-any-return]

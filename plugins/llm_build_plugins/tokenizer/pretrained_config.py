@@ -1,0 +1,67 @@
+"""The config of a tokenizer that comes in a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from llm_build import Config, Context, Problem, component, path, text
+
+
+@component("tokenizer:pretrained", module="llm_build_plugins.tokenizer.pretrained_module:Pretrained")
+class pretrained(Config):
+    """A tokenizer.json of the tokenizers library, used as it is.
+
+    The file may be absent while a spec is checked; then the model has to state `vocab`.
+    """
+
+    file: str = path(doc="the tokenizer.json")
+    eos: str | None = text(
+        default=None, optional=True, doc="the token that ends a document; none: a usual name, if there"
+    )
+    pad: str | None = text(default=None, optional=True, doc="the token that fills a row; none: a usual name, if there")
+
+    def vocab_size(self) -> int | None:
+        """One more than the largest token id; None where the file is absent or cannot be read."""
+        sizes = _ids(self.file)
+        return 1 + max(sizes.values()) if sizes else None
+
+    def check(self, context: Context) -> Iterator[Problem]:
+        if not Path(self.file).is_file():
+            return
+        ids = _ids(self.file)
+        if not ids:
+            yield Problem(
+                field="file",
+                message=f"file must be a tokenizer.json with a vocabulary; {self.file} is none",
+                help="write the tokenizer with `Tokenizer.save` of the tokenizers library",
+            )
+        for field in ("eos", "pad"):
+            name = getattr(self, field)
+            if ids and name is not None and name not in ids:
+                yield Problem(
+                    field=field,
+                    message=f'{field} must be a token of {self.file}; "{name}" is none',
+                    help="write a token of its `added_tokens`, or leave the field out",
+                )
+
+
+def _ids(file: str) -> dict[str, int]:
+    """Token → id, read as JSON so that nothing is imported; empty where the file is absent or is no tokenizer."""
+    place = Path(file)
+    try:
+        return _read(place, place.stat().st_mtime_ns)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+@lru_cache(maxsize=8)
+def _read(place: Path, modified: int) -> dict[str, int]:
+    content = json.loads(place.read_text(encoding="utf-8"))
+    vocab = content["model"]["vocab"]
+    if isinstance(vocab, list):  # Unigram: [[piece, score], …]
+        vocab = {piece: index for index, (piece, _) in enumerate(vocab)}
+    added = {each["content"]: each["id"] for each in content.get("added_tokens") or ()}
+    return {str(name): int(index) for name, index in {**vocab, **added}.items()}

@@ -1,0 +1,120 @@
+"""Optimiser steps over windows of text. Legend: B rows, T context."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from llm_build import NonFiniteLoss, Share
+
+if TYPE_CHECKING:
+    from llm_build import Job
+    from llm_build_plugins.train.pretrain_config import pretrain
+
+
+class Loop:
+    """The state of training, one optimiser step after the other."""
+
+    def __init__(self, job: Job, config: pretrain, objective: Any, optimizer: Any, schedule: Any) -> None:
+        self.job, self.config, self.objective, self.schedule = job, config, objective, schedule
+        self.context = job.corpus.train.context
+        self.rows = self.config.batch or (self.config.batch_tokens or 0) // self.context
+        self.steps = self._steps()
+        every = self.config.eval_every
+        self.eval_every = max(1, every.of(self.steps) if isinstance(every, Share) else every)
+        self.weights = [each for each in job.model.parameters() if each.requires_grad]
+        self.optimizer = optimizer.make(job.model)
+        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.done = 0
+        self.seconds = 0.0
+        self._clock = Clock()
+
+    @property
+    def tokens(self) -> int:
+        """Training tokens seen."""
+        return self.done * self.rows * self.context
+
+    def step(self) -> None:
+        """One batch forward and backward, then the optimiser; nothing is changed by a batch that is not finite."""
+        rate = self._set_rate()
+        parts = self._backward()
+        norm = self._clip()
+        figures = {name: float(value) for name, value in parts.items()}
+        self._refuse_non_finite(figures["loss"], float(norm))
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.done += 1
+        self.seconds += self._clock.lap()
+        speed = self.rows * self.context / self._clock.mean
+        self.job.record(step=self.done, **figures, norm=float(norm), lr=rate, seconds=self.seconds, speed=speed)
+        self.job.progress.step(self.done, figures["nll"], speed)
+
+    def rest(self) -> None:
+        """Time since the last step does not count as training."""
+        self._clock.rest()
+
+    def _steps(self) -> int:
+        if self.config.steps is not None:
+            return self.config.steps
+        if self.config.tokens is not None:
+            return math.ceil(self.config.tokens / (self.rows * self.context))
+        return math.ceil((self.config.epochs or 0) * self.job.corpus.train.count / self.rows)
+
+    def _set_rate(self) -> float:
+        factor = self.schedule.factor(self.done, self.steps) if self.schedule else 1.0
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+        return float(self.peaks[0] * factor)
+
+    def _backward(self) -> Mapping[str, torch.Tensor]:
+        """Gradients of one batch, part by part → the means of the loss and its parts."""
+        job, count = self.job, self.config.accumulate
+        rows = self.rows // count
+        sums: dict[str, torch.Tensor] = {}
+        for part in range(count):
+            x, y = job.corpus.train.batch(self.done * self.rows + part * rows, rows)
+            with job.compute.autocast():
+                loss, parts = self.objective.loss(job.model, job.compute.move(x), job.compute.move(y))
+            (loss / count).backward()
+            for name, value in {"loss": loss, **parts}.items():
+                sums[name] = sums.get(name, 0.0) + value.detach() / count
+        return sums
+
+    def _clip(self) -> torch.Tensor:
+        """The global norm of the gradient, which is shortened to `clip` where it is longer."""
+        limit = math.inf if self.config.clip is None else self.config.clip
+        return torch.nn.utils.clip_grad_norm_(self.weights, limit)
+
+    def _refuse_non_finite(self, loss: float, norm: float) -> None:
+        if math.isfinite(loss) and math.isfinite(norm):
+            return
+        what = f"the loss is {loss}" if not math.isfinite(loss) else f"the norm of the gradient is {norm}"
+        raise NonFiniteLoss(
+            f"loss and gradient must be finite; at step {self.done + 1} {what}. The weights are those of step {self.done}: "
+            "try a lower lr, a longer warmup or a smaller clip"
+        )
+
+
+class Clock:
+    """Seconds of each step, and their mean of late."""
+
+    def __init__(self) -> None:
+        self.mean = 0.0
+        self._laps = 0
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        """Seconds since the last call."""
+        now = time.perf_counter()
+        seconds, self._last = now - self._last, now
+        self._laps += 1
+        self.mean += (seconds - self.mean) / min(self._laps, 20)
+        return seconds
+
+    def rest(self) -> None:
+        """Start the next lap now."""
+        self._last = time.perf_counter()

@@ -1,0 +1,92 @@
+"""The config of training on plain text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from llm_build import Config, Context, Problem, Share, amount, component, number, part, size
+
+
+@component("trainer:pretrain", module="llm_build_plugins.train.pretrain_module:Pretrain")
+class pretrain(Config):
+    """Train on windows of plain text, in a drawn order, and keep the weights with the best held-out loss.
+
+    Its length is one of `steps`, `epochs` and `tokens`; its batch one of `batch` (sequences) and `batch_tokens`. A batch
+    is what one optimiser step sees; `accumulate` only says in how many parts it goes through the model.
+    """
+
+    steps: int | None = size(default=None, optional=True, doc="optimiser steps")
+    epochs: float | None = number(default=None, above=0, optional=True, doc="passes over the training text")
+    tokens: int | None = size(default=None, optional=True, doc="training tokens")
+    batch: int | None = size(default=None, optional=True, doc="sequences a step, each as long as the model's context")
+    batch_tokens: int | None = size(default=None, optional=True, doc="tokens a step")
+    accumulate: int = size(default=1, doc="parts that a batch is cut into, one after the other, to save memory")
+    objective: Any = part("objective", default="next_token", doc="what is minimised")
+    optimizer: Any = part("optimizer", default="adamw", doc="how the weights move")
+    schedule: Any = part("schedule", default="warmup_cosine", optional=True, doc="the learning rate over the steps")
+    clip: float | None = number(default=1.0, above=0, optional=True, doc="largest global norm of the gradient")
+    eval_every: int | Share = amount(
+        default=Share.percent(10), doc="steps between held-out losses, or their share of all"
+    )
+    eval_tokens: int = size(default=32_768, doc="held-out tokens looked at on the way; at the end it is all of them")
+    samples: int = size(low=0, default=1, doc="texts written each time the held-out loss is taken")
+    sample_tokens: int = size(default=64, doc="longest of these texts, in tokens")
+
+    def inside(self, field: str, context: Context) -> Context:
+        return context.with_(steps=self.length(context)) if field == "schedule" else context
+
+    def length(self, context: Context) -> int | None:
+        """The number of optimiser steps, where that is known without the data."""
+        if self.steps is not None:
+            return self.steps
+        sequences = self.sequences(context)
+        if self.tokens is None or not sequences or context.context is None:
+            return None
+        return math.ceil(self.tokens / (sequences * context.context))
+
+    def sequences(self, context: Context) -> int | None:
+        """Sequences a batch, where that is known."""
+        if self.batch is not None or self.batch_tokens is None or context.context is None:
+            return self.batch
+        return self.batch_tokens // context.context
+
+    def check(self, context: Context) -> Iterator[Problem]:
+        yield from self._exactly_one("steps", "epochs", "tokens", example="steps = 1_000")
+        yield from self._exactly_one("batch", "batch_tokens", example="batch = 8")
+        yield from self._whole_batches(context)
+        if self.eval_every == 0 or (isinstance(self.eval_every, Share) and self.eval_every.fraction == 0):
+            yield Problem(
+                field="eval_every",
+                message="eval_every must be at least one step; 0 arrived",
+                help="write eval_every = 100% for once, at the end",
+            )
+
+    def _exactly_one(self, *fields: str, example: str) -> Iterator[Problem]:
+        stated = [each for each in fields if getattr(self, each) is not None]
+        if len(stated) == 1:
+            return
+        names = " or ".join([", ".join(fields[:-1]), fields[-1]])
+        yield Problem(
+            field=stated[-1] if stated else "",
+            message=f"pretrain takes exactly one of {names}; {' and '.join(stated) or 'none'} arrived",
+            help=f"keep one of them, such as {example}",
+        )
+
+    def _whole_batches(self, context: Context) -> Iterator[Problem]:
+        if self.batch_tokens is not None and context.context is not None and self.batch_tokens % context.context:
+            below = self.batch_tokens // context.context * context.context
+            yield Problem(
+                field="batch_tokens",
+                message=f"batch_tokens must be a multiple of the context, {context.context}; {self.batch_tokens} arrived",
+                help=f"write batch_tokens = {below or context.context}",
+            )
+            return
+        sequences = self.sequences(context)
+        if sequences is not None and sequences % self.accumulate:
+            yield Problem(
+                field="accumulate",
+                message=f"accumulate must divide the batch of {sequences} sequences; {self.accumulate} arrived",
+                help="every part of a batch holds as many sequences as the others",
+            )

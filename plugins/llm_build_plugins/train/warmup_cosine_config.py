@@ -1,0 +1,28 @@
+"""The config of linear warm-up and cosine decay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from llm_build import Config, Context, Problem, Share, amount, component, share
+
+
+@component("schedule:warmup_cosine", module="llm_build_plugins.train.warmup_cosine_module:WarmupCosine")
+class warmup_cosine(Config):
+    """A straight line from `start` to the peak over `warmup` steps, then half a cosine down to `floor` at the last step.
+
+    Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts.
+    """
+
+    warmup: int | Share = amount(default=Share.percent(1), doc="steps until the peak, or their share of all steps")
+    start: Share = share(default=Share.percent(1), doc="share of the peak at the first step")
+    floor: Share = share(default=Share.percent(0), doc="share of the peak at the last step")
+
+    def check(self, context: Context) -> Iterator[Problem]:
+        if isinstance(self.warmup, Share) or context.steps is None or self.warmup < context.steps:
+            return
+        yield Problem(
+            field="warmup",
+            message=f"warmup must end before training does, after {context.steps} steps; {self.warmup} steps arrived",
+            help="write fewer, or a share: warmup = 1%",
+        )

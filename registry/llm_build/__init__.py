@@ -1,0 +1,101 @@
+"""llm-build: a text file becomes a language model.
+
+    from llm_build import build, load, open_run, write
+
+Everything public is listed in `__all__` and imported on first use, so that `import llm_build` costs nothing and never
+imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from llm_build.assemble import build as build
+    from llm_build.checkpoint import load_weights as load_weights
+    from llm_build.checkpoint import save_weights as save_weights
+    from llm_build.components import UNSET as UNSET
+    from llm_build.components import Config as Config
+    from llm_build.components import Problem as Problem
+    from llm_build.components import Share as Share
+    from llm_build.components import amount as amount
+    from llm_build.components import can as can
+    from llm_build.components import choice as choice
+    from llm_build.components import component as component
+    from llm_build.components import divided as divided
+    from llm_build.components import flag as flag
+    from llm_build.components import id_of as id_of
+    from llm_build.components import many as many
+    from llm_build.components import number as number
+    from llm_build.components import part as part
+    from llm_build.components import parts as parts
+    from llm_build.components import path as path
+    from llm_build.components import share as share
+    from llm_build.components import size as size
+    from llm_build.components import text as text
+    from llm_build.context import Context as Context
+    from llm_build.errors import CapacityError as CapacityError
+    from llm_build.errors import DataError as DataError
+    from llm_build.errors import GenerationError as GenerationError
+    from llm_build.errors import LLMBuildError as LLMBuildError
+    from llm_build.errors import NonFiniteLoss as NonFiniteLoss
+    from llm_build.errors import PluginError as PluginError
+    from llm_build.errors import RunError as RunError
+    from llm_build.errors import SpecError as SpecError
+    from llm_build.errors import TrainingError as TrainingError
+    from llm_build.interfaces import Document as Document
+    from llm_build.interfaces import Piece as Piece
+    from llm_build.resolve import load as load
+    from llm_build.resolve import resolve as resolve
+    from llm_build.resolve import write as write
+    from llm_build.run import Job as Job
+    from llm_build.run import Outcome as Outcome
+    from llm_build.run import open_run as open_run
+    from llm_build.run import train as train
+    from llm_build.spec import Spec as Spec
+    from llm_build.step import Field as Field
+    from llm_build.step import State as State
+    from llm_build.step import StateSpec as StateSpec
+    from llm_build.step import Step as Step
+    from llm_build.step import View as View
+    from llm_build.step import make_state as make_state
+
+__version__ = "0.1.0"
+
+hookimpl = pluggy.HookimplMarker("llm_build")
+"""Marks a plugin's hook: `@hookimpl def llm_components(): …`."""
+
+_HOME = {
+    "llm_build.assemble": ["build"],
+    "llm_build.checkpoint": ["load_weights", "save_weights"],
+    "llm_build.components": [
+        *["UNSET", "Config", "Problem", "Share", "component", "id_of", "can", "divided"],
+        *["amount", "choice", "flag", "many", "number", "part", "parts", "path", "share", "size", "text"],
+    ],
+    "llm_build.context": ["Context"],
+    "llm_build.errors": [
+        *["CapacityError", "DataError", "GenerationError", "LLMBuildError", "NonFiniteLoss"],
+        *["PluginError", "RunError", "SpecError", "TrainingError"],
+    ],
+    "llm_build.interfaces": ["Document", "Piece"],
+    "llm_build.resolve": ["load", "resolve", "write"],
+    "llm_build.run": ["Job", "Outcome", "open_run", "train"],
+    "llm_build.spec": ["Spec"],
+    "llm_build.step": ["Field", "State", "StateSpec", "Step", "View", "make_state"],
+}
+_WHERE = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = ["__version__", "hookimpl", *sorted(_WHERE)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'llm_build' has no attribute {name!r}")
+    return getattr(importlib.import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,53 @@
+"""Which kernel attends. The choice rests on what is static, and is logged once."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from llm_build.attend.eager import eager
+from llm_build.attend.fused import fused
+from llm_build.attend.masked import masked
+from llm_build.attend.options import Options, Places
+
+Kernel = Callable[[Tensor, Tensor, Tensor, Places, Options], Tensor]
+
+log = logging.getLogger("llm_build.attend")
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> Tensor:
+    """q [B, T, H, E], k [B, S, K, E], v [B, S, K, Ev] → [B, T, H, Ev], by the fastest kernel that has every option."""
+    kernel, why, slow = choose(places, options)
+    report(kernel.__name__, why, slow)
+    return kernel(q, k, v, places, options)
+
+
+def choose(places: Places, options: Options) -> tuple[Kernel, str, bool]:
+    """The kernel, why it was chosen, and whether it is slow where another would not be."""
+    if options.sinks is not None:
+        return eager, "SDPA has no sinks", True
+    if options.softcap is not None:
+        return eager, "SDPA has no softcap", True
+    if places.plain and options.window is None and options.bias is None and options.mask is None:
+        return fused, "whole sequences, no mask but causality", False
+    return masked, "a state, padding, documents, a window, a mask or a bias", False
+
+
+# while torch.compile traces, this runs once and leaves nothing in the graph
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def report(kernel: str, why: str, slow: bool) -> bool:
+    """Log a choice the first time that it is made."""
+    _report_once(kernel, why, slow)
+    return True
+
+
+@functools.cache
+def _report_once(kernel: str, why: str, slow: bool) -> None:
+    if slow:
+        log.warning("attention takes the slow %s kernel, quadratic in memory: %s", kernel, why)
+    else:
+        log.info("attention takes the %s kernel: %s", kernel, why)

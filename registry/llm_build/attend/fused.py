@@ -1,0 +1,44 @@
+"""SDPA without a mask: whole sequences, causal or full. Legend: B rows, T positions, H query heads, K key/value heads,
+G = H / K, E head dim."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from llm_build.attend.options import Options, Places
+
+FLASH_HEAD_DIM = 256
+
+
+def fused(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> Tensor:
+    """q [B, T, H, E], k [B, T, K, E], v [B, T, K, Ev] → [B, T, H, Ev]. Keys are never repeated in memory."""
+    heads, kv_heads = q.shape[2], k.shape[2]
+    if heads == kv_heads or shares_keys(q):
+        return _sdpa(q, k, v, options, grouped=heads != kv_heads)
+    groups = q.unflatten(2, (kv_heads, heads // kv_heads)).unbind(3)
+    return torch.stack([_sdpa(each, k, v, options) for each in groups], 3).flatten(2, 3)
+
+
+def shares_keys(q: Tensor) -> bool:
+    """Whether SDPA's fused kernels take grouped heads here.
+
+    On a CPU they do, and are as fast as or faster than a loop or repeated keys. On a GPU only flash does, which takes
+    half precision; anything else would fall to the kernel that materialises [T, T].
+    """
+    if q.device.type == "cuda":
+        return q.dtype in (torch.bfloat16, torch.float16) and q.shape[-1] <= FLASH_HEAD_DIM
+    return q.device.type in ("cpu", "meta")
+
+
+def _sdpa(q: Tensor, k: Tensor, v: Tensor, options: Options, grouped: bool = False) -> Tensor:
+    return scaled_dot_product_attention(
+        q.transpose(1, 2),
+        k.transpose(1, 2),
+        v.transpose(1, 2),
+        is_causal=options.causal,
+        scale=options.scale,
+        dropout_p=options.dropout,
+        enable_gqa=grouped,
+    ).transpose(1, 2)

@@ -1,0 +1,75 @@
+"""`llm-build`: one file a verb, imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from llm_build import __version__
+from llm_build.errors import LLMBuildError, SpecError
+
+VERBS = {
+    "run": "train a spec's model, then show what it writes",
+    "check": "find every fault of a spec, without building it",
+    "train": "train a spec's model into a run directory",
+    "generate": "let a trained model write",
+}
+
+FINE, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are run; `--help` imports none of them."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"llm_build.cli.{name}").command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="llm-build")
+def group() -> None:
+    """A text file becomes a language model that trains and talks."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a verb and exit: 0 fine, 1 the spec or the data is at fault, 2 wrong usage, 130 interrupted."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        result = group.main(arguments, prog_name="llm-build", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as wrong:
+        wrong.show()
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except LLMBuildError as fault:
+        click.echo(_said(fault), err=True)
+        return FAULT
+    return result if isinstance(result, int) else FINE
+
+
+def _said(fault: LLMBuildError) -> str:
+    if isinstance(fault, SpecError):
+        from llm_build.diagnostics import render
+
+        return render(fault.diagnostics)
+    return f"error: {fault}"

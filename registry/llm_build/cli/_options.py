@@ -1,0 +1,104 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from llm_build.resolve import Reading
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DTYPES = ("auto", "float32", "bfloat16", "float64")
+
+
+def compute_options(command: F) -> F:
+    """`--device`, `--dtype`, `--seed` and -q for a verb that computes; and -v, which the verb does not see."""
+    options = [
+        click.option(
+            "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute."
+        ),
+        click.option(
+            "--dtype",
+            type=click.Choice(DTYPES),
+            default="auto",
+            show_default=True,
+            help="Precision of the products; auto is bfloat16 on a GPU that has it. Trained weights stay in float32.",
+        ),
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn."),
+        click.option("-q", "--quiet", is_flag=True, help="Show results only."),
+        click.option("-v", "--verbose", is_flag=True, help="Say which kernels and paths are taken."),
+    ]
+    wrapped: Any = _with_log(command)
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[no-any-return]
+
+
+def _with_log(command: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(command)
+    def run(*args: Any, verbose: bool, **options: Any) -> Any:
+        if verbose:
+            logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        return command(*args, **options)
+
+    return run
+
+
+def spec_options(command: F) -> F:
+    """`--set` and `--plugin` for a verb that reads a spec."""
+    wrapped: Any = click.option(
+        "--plugin",
+        "plugins",
+        multiple=True,
+        metavar="MODULE_OR_FILE",
+        help="Use the components of a module or a .py file that is not installed as a plugin.",
+    )(command)
+    wrapped = click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="PATH=EXPRESSION",
+        help="Change the spec for this once: dim=256, model.layers[3].attention.heads=8.",
+    )(wrapped)
+    return wrapped  # type: ignore[no-any-return]
+
+
+def use_plugins(names: Sequence[str]) -> None:
+    """Register the plugins that `--plugin` names, and say which installed ones could not be used."""
+    from llm_build.registry import installed
+
+    registry = installed()
+    for fault in registry.faults:
+        click.echo(f"warning: {fault}", err=True)
+    for name in names:
+        registry.add_named(name)
+
+
+def read_spec(spec: str, sets: Sequence[str], plugins: Sequence[str]) -> Reading:
+    """Read a spec for a verb that builds it: every requirement is decided. Raises `SpecError` with every fault.
+
+    Warnings go to stderr.
+    """
+    from llm_build.cost import decide  # brings torch
+    from llm_build.diagnostics import render
+    from llm_build.errors import SpecError
+    from llm_build.resolve import read, source_of
+
+    use_plugins(plugins)
+    source = source_of(Path(spec))
+    reading = read(source, sets)
+    if not reading.errors:
+        reading = read(source, sets, measure=decide)
+    if reading.errors:
+        raise SpecError(reading.diagnostics)
+    if reading.diagnostics:
+        click.echo(render(reading.diagnostics), err=True)
+    return reading

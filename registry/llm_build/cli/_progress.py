@@ -1,0 +1,87 @@
+"""Who watches a training run: a bar on a terminal, plain lines elsewhere, nobody with -q. All of it goes to stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from llm_build.run import Progress
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def watcher(quiet: bool) -> Progress | None:
+    """The right one for stderr as it is now."""
+    if quiet:
+        return None
+    return Bar() if sys.stderr.isatty() else Lines()
+
+
+class Lines:
+    """A line every few seconds, and one at the end."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._begun = self._shown = 0.0
+
+    def begin(self, steps: int) -> None:
+        self._steps = steps
+        self._begun = self._shown = time.monotonic()
+
+    def step(self, done: int, loss: float, rate: float) -> None:
+        now = time.monotonic()
+        if now - self._shown < SECONDS_BETWEEN_LINES and done != self._steps:
+            return
+        self._shown = now
+        left = (now - self._begun) / done * (self._steps - done)
+        self.say(f"step {done}/{self._steps}  loss {loss:.3f}  {rate:,.0f} tokens/s  {clock(left)} left")
+
+    def say(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def end(self) -> None: ...
+
+
+class Bar:
+    """One line that moves; what is said stands above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar: Any = Progress(
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            BarColumn(bar_width=None),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:,.0f} tokens/s"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task: Any = None
+
+    def begin(self, steps: int) -> None:
+        self._task = self._bar.add_task("train", total=steps, loss=float("nan"), rate=0.0)
+        self._bar.start()
+
+    def step(self, done: int, loss: float, rate: float) -> None:
+        self._bar.update(self._task, completed=done, loss=loss, rate=rate)
+
+    def say(self, text: str) -> None:
+        from rich.text import Text
+
+        # as Text, so that brackets in what a model writes are not taken for markup
+        self._bar.console.print(Text(text), soft_wrap=True)
+
+    def end(self) -> None:
+        self._bar.stop()
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

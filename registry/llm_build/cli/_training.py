@@ -1,0 +1,60 @@
+"""What `train` and `run` share: read the spec, train, say what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from llm_build.cli._options import read_spec
+from llm_build.cli._progress import clock, watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_build.run import Trained
+
+
+def trained(
+    spec: str,
+    *,
+    sets: Sequence[str],
+    plugins: Sequence[str],
+    out: str | None,
+    device: str,
+    dtype: str,
+    seed: int,
+    quiet: bool,
+) -> Trained:
+    """Train a spec and print the figures."""
+    read = read_spec(spec, sets, plugins)
+    from llm_build.run import train  # brings torch, which a faulty spec need not wait for
+
+    result = train(
+        read.config,
+        out=out,
+        name=Path(spec).stem,
+        source=read.text,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        progress=watcher(quiet),
+    )
+    _report(result)
+    return result
+
+
+def _report(result: Trained) -> None:
+    outcome = result.outcome
+    found = outcome.held_out
+    click.echo(
+        f"trained {outcome.steps} steps, {outcome.tokens:_} tokens, in {clock(outcome.seconds)} "
+        f"({outcome.tokens / max(outcome.seconds, 1e-9):,.0f} tokens/s)"
+    )
+    click.echo(
+        f"held out: {found.bits:.3f} bits a byte, {found.nats:.3f} nats a token over all {found.tokens:_} tokens "
+        f"(weights of step {outcome.best_step}); xz on the same bytes: {result.xz_bits:.3f} bits a byte"
+    )
+    click.echo(result.curve)
+    click.echo(f"run: {result.run.directory.path}")

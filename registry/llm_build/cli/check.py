@@ -1,0 +1,48 @@
+"""`llm-build check SPEC...`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from llm_build.cli._options import spec_options, use_plugins
+from llm_build.diagnostics import FORMATS, Diagnostic, Severity, render
+from llm_build.errors import SpecError
+from llm_build.resolve import read, source_of
+
+
+@click.command("check", short_help="find every fault of a spec, without building it")
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing of a spec that is fine.")
+@spec_options
+def command(specs: Sequence[str], form: str, quiet: bool, sets: Sequence[str], plugins: Sequence[str]) -> int:
+    """Find every fault of each SPEC in one go: what is wrong, where, and what to write instead.
+
+    Nothing is built, and torch is not imported; a requirement that needs measuring is listed as decided at build.
+    Exits with 1 where there is a fault. Faults go to stderr as text, or to stdout as JSON.
+    """
+    use_plugins(plugins)
+    found = {spec: _diagnostics(spec, sets) for spec in specs}
+    everything = [each for diagnostics in found.values() for each in diagnostics]
+    if form != "text":
+        click.echo(render(everything, form))
+    elif everything:
+        click.echo(render(everything), err=True)
+    for spec, diagnostics in found.items():
+        if form == "text" and not quiet and not _faulty(diagnostics):
+            click.echo(f"{spec}: fine")
+    return int(_faulty(everything))
+
+
+def _diagnostics(spec: str, sets: Sequence[str]) -> Sequence[Diagnostic]:
+    try:
+        return read(source_of(Path(spec)), sets).diagnostics
+    except SpecError as fault:
+        return fault.diagnostics
+
+
+def _faulty(diagnostics: Sequence[Diagnostic]) -> bool:
+    return any(each.severity is Severity.ERROR for each in diagnostics)

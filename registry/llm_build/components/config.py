@@ -1,0 +1,211 @@
+"""`@component` and `Config`: a frozen class that is a component's schema, its Python API and its record, all three."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
+
+import attrs
+
+from llm_build.components import fields
+from llm_build.components.values import Problem
+from llm_build.errors import PluginError
+
+if TYPE_CHECKING:
+    from llm_build.context import Context
+
+RESERVED = frozenset({"tokenizer", "model", "data", "train", "generate"})
+"""Names of the root of a spec: no field and no namespace may take one."""
+
+
+@attrs.frozen
+class ComponentInfo:
+    """What a component declares: its id is `slot:name`; `module` ("package.module:Class") is imported when it is built.
+
+    `version` goes up when numerics or weight names change. `capabilities` are promises that tests hold it to.
+    """
+
+    slot: str
+    name: str
+    version: int
+    module: str
+    capabilities: frozenset[str]
+    doc: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.slot}:{self.name}"
+
+
+@attrs.frozen
+class Origin:
+    """Where a resolved value comes from. `detail`: the path inherited from, the derivation, or the component's id."""
+
+    kind: Literal["stated", "inherited", "derived", "default"]
+    detail: str = ""
+
+
+class Config:
+    """The base of every config class. Frozen; a field that was not stated holds `UNSET` until it is resolved.
+
+    A module receives its config *filled*: every field has a value, and every part is filled in turn.
+    """
+
+    __slots__ = ("__weakref__", "_origins")
+    __component__: ClassVar[ComponentInfo]
+    _origins: dict[str, Origin]
+
+    def check(self, context: Context) -> Iterator[Problem]:
+        """Yield every fault that the kinds of the fields cannot see. Override; runs on a filled config only."""
+        return iter(())
+
+    def inside(self, field: str, context: Context) -> Context:
+        """The context of the part in `field`. Override where the component tells its parts more than it was told."""
+        return context
+
+    def problems(self, context: Context) -> list[Problem]:
+        """Every fault of this config and of its parts in this context; empty if it can be built."""
+        found: list[Problem] = _late("llm_build.resolve").problems(self, context)
+        return found
+
+    def build(self, context: Context) -> Any:
+        """Build the module of this config. Raises `SpecError` with every fault that it has in this context."""
+        return _late("llm_build.assemble").assemble(self, context)
+
+    def part(self, field: str, context: Context) -> Any:
+        """Build the component in a field of a filled config; None where it is `none`."""
+        config = getattr(self, field)
+        if config is None:
+            return None
+        inner = self._inner(field, field, context)
+        spec, origin = fields.field_specs(self)[field], self.origin(field)
+        if not (spec.once and origin.kind == "inherited") or context.shelf is None:
+            return instantiate(config, inner)
+        key = (spec.inherit, context.owners.get(spec.inherit or ""), inner.heads, inner.head_dim, config)
+        if key not in context.shelf:
+            context.shelf[key] = instantiate(config, inner)
+        return context.shelf[key]
+
+    def parts(self, field: str, context: Context) -> list[Any]:
+        """Build the components in a list field of a filled config, in order; equal `share` names give one module."""
+        shared: dict[str, Any] = {}
+        built = []
+        for index, config in enumerate(getattr(self, field)):
+            name = getattr(config, "share", None)
+            module = shared.get(name) if name else None
+            if module is None:
+                module = instantiate(config, self._inner(field, f"{field}[{index}]", context))
+            if name:
+                shared[name] = module
+            built.append(module)
+        return built
+
+    def origin(self, field: str) -> Origin:
+        """Where the value of a field of a filled config comes from."""
+        return self._origins[field]
+
+    @property
+    def filled(self) -> bool:
+        """Whether every field has its value, stated or not."""
+        return hasattr(self, "_origins")
+
+    def as_filled(self, origins: dict[str, Origin]) -> Self:
+        """Mark this config as filled, with the origin of each field."""
+        object.__setattr__(self, "_origins", origins)
+        return self
+
+    def _inner(self, field: str, step: str, context: Context) -> Context:
+        return self.inside(field, context).with_(path=f"{context.path}.{step}".lstrip("."))
+
+    def __mul__(self, count: int) -> tuple[Self, ...]:
+        return (self,) * count
+
+    __rmul__ = __mul__
+
+    def __add__(self, other: Any) -> tuple[Any, ...]:
+        return (self, *(other if isinstance(other, tuple) else (other,)))
+
+    def __radd__(self, other: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (*other, self)
+
+
+C = TypeVar("C", bound=type[Config])
+NAME = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
+
+
+@dataclass_transform(
+    kw_only_default=True,
+    frozen_default=True,
+    field_specifiers=(
+        fields.size,
+        fields.number,
+        fields.amount,
+        fields.share,
+        fields.flag,
+        fields.text,
+        fields.path,
+        fields.choice,
+        fields.many,
+        fields.part,
+        fields.parts,
+    ),
+)
+def component(
+    identity: str, *, module: str, version: int = 1, capabilities: Iterable[str] = ()
+) -> Callable[[C], C]:
+    """Make a class the config of a component.
+
+    `identity` is "slot:name"; `module` is "package.module:Class" and is imported only when the component is built, with
+    `Class(config, context)`. Raises `PluginError` for a declaration that the language cannot use.
+    """
+    slot, _, name = identity.partition(":")
+
+    def decorate(cls: C) -> C:
+        _refuse_bad_declaration(cls, slot, name)
+        made: Any = attrs.frozen(kw_only=True, slots=True)(cls)
+        doc = (cls.__doc__ or "").strip()
+        made.__component__ = ComponentInfo(slot, name, version, module, frozenset(capabilities), doc)
+        return made  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def _refuse_bad_declaration(cls: type, slot: str, name: str) -> None:
+    if not NAME.fullmatch(slot) or not NAME.fullmatch(name):
+        raise PluginError(f'a component is named "slot:name" in lower case; "{slot}:{name}" arrived')
+    if not issubclass(cls, Config):
+        raise PluginError(f"the config class of {slot}:{name} must derive from Config: class {cls.__name__}(Config)")
+    if name.split(".")[0] in RESERVED:
+        raise PluginError(f"{name.split('.')[0]} is a root field of every spec; give {slot}:{name} another namespace")
+    for field in cls.__annotations__:
+        if (field in RESERVED and slot != "spec") or hasattr(Config, field):
+            raise PluginError(f"a component cannot have a field named {field}: rename it in {slot}:{name}")
+
+
+def id_of(config: Any) -> str:
+    """The id of a config or a config class: "norm:rms"."""
+    identity: str = config.__component__.id
+    return identity
+
+
+def can(config: Any, capability: str) -> bool:
+    """Whether a component declares a capability; False for None."""
+    return config is not None and capability in config.__component__.capabilities
+
+
+def instantiate(config: Config, context: Context) -> Any:
+    """The module of a filled config: its class is imported now and called with (config, context)."""
+    info = config.__component__
+    where, _, name = info.module.partition(":")
+    try:
+        factory = getattr(importlib.import_module(where), name)
+    except (ImportError, AttributeError) as fault:
+        raise PluginError(f"{info.id} names its module {info.module}, which cannot be imported: {fault}") from fault
+    return factory(config, context)
+
+
+def _late(name: str) -> Any:
+    # resolving and assembling live higher up; a config reaches them by name, as it reaches its module
+    return importlib.import_module(name)

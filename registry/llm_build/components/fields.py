@@ -1,0 +1,157 @@
+"""The fields of a config class: one function for each kind, and what each field knows about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import attrs
+
+from llm_build.components.kinds import (
+    AmountKind,
+    ChoiceKind,
+    FlagKind,
+    Kind,
+    ManyKind,
+    NumberKind,
+    PartKind,
+    PartsKind,
+    PathKind,
+    ShareKind,
+    SizeKind,
+    TextKind,
+)
+from llm_build.components.values import UNSET, Problem
+
+Derive = Callable[[Any, Any], Any]
+"""(config, context) → a value. `config` answers for the fields of the same config, filled on demand."""
+
+KEY = "llm_build"
+
+
+@attrs.frozen(kw_only=True)
+class FieldSpec:
+    """What a field takes and where its value comes from when a config does not state it.
+
+    Explicit beats inherited beats derived beats default. `says` is the derivation in words ("dim / heads"). `optional`
+    fields take `none`. `once` marks an inherited part that is built once, where it is stated, and shared.
+    """
+
+    kind: Kind
+    default: Any = UNSET
+    derive: Derive | None = None
+    says: str = ""
+    inherit: str | None = None
+    optional: bool = False
+    once: bool = False
+    doc: str = ""
+
+    @property
+    def required(self) -> bool:
+        return self.default is UNSET and self.derive is None and self.inherit is None
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
+
+
+def _field(kind: Kind, **options: Any) -> Any:
+    return attrs.field(default=UNSET, converter=_frozen, metadata={KEY: FieldSpec(kind=kind, **options)})
+
+
+def size(*, low: int = 1, high: int = 2**63 - 1, **options: Any) -> Any:
+    """A whole number. Options here and below: default, derive and says, inherit, optional, doc."""
+    return _field(SizeKind(low, high), **options)
+
+
+def number(
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    **options: Any,
+) -> Any:
+    """A real number; `low` and `high` are allowed, `above` and `below` are not."""
+    return _field(NumberKind(low=low, high=high, above=above, below=below), **options)
+
+
+def amount(**options: Any) -> Any:
+    """A count of steps or a share of all of them."""
+    return _field(AmountKind(), **options)
+
+
+def share(**options: Any) -> Any:
+    """A share from 0% to 100%."""
+    return _field(ShareKind(), **options)
+
+
+def flag(default: bool = False, **options: Any) -> Any:
+    """true or false."""
+    return _field(FlagKind(), default=default, **options)
+
+
+def text(**options: Any) -> Any:
+    """A string."""
+    return _field(TextKind(), **options)
+
+
+def path(**options: Any) -> Any:
+    """A path, relative to the file that holds the literal."""
+    return _field(PathKind(), **options)
+
+
+def choice(*options: str, **others: Any) -> Any:
+    """One of a few strings."""
+    return _field(ChoiceKind(options), **others)
+
+
+def many(of: Any, *, least: int = 0, most: int | None = None, **options: Any) -> Any:
+    """A list, whose elements are what `of` (another field function's result) describes."""
+    return _field(ManyKind(of=of.metadata[KEY].kind, least=least, most=most), **options)
+
+
+def part(slot: str, **options: Any) -> Any:
+    """Another component. `default` is its name, resolved like text: `default="rms"`."""
+    return _field(PartKind(slot), **options)
+
+
+def parts(slot: str, **options: Any) -> Any:
+    """A list of components of one slot, as `4 * block { … }`."""
+    return _field(PartsKind(slot), **options)
+
+
+def field_specs(config: Any) -> dict[str, FieldSpec]:
+    """The fields of a config or a config class, by name, in their order."""
+    cls = config if isinstance(config, type) else type(config)
+    return {each.name: each.metadata[KEY] for each in attrs.fields(cls) if KEY in each.metadata}
+
+
+def divided(whole: str, by: str, *, at_most: int = 12) -> Derive:
+    """Derive `whole / by`, where `whole` is the context's and `by` a field; a remainder is a fault that lists divisors."""
+
+    def derive(config: Any, context: Any) -> Any:
+        total, count = context.need(whole), getattr(config, by)
+        if total % count == 0:
+            return Fraction(total, count)
+        return Problem(
+            field=by,
+            message=f"{by} must divide {whole} = {total}; {count} arrived",
+            help=f"{by} may be {divisors(total, at_most)}",
+            code="E302",
+            related=(whole,),
+        )
+
+    return derive
+
+
+def divisors(total: int, at_most: int = 12) -> str:
+    """The first divisors of a number, for a message: "1, 2, 4, 8, …"."""
+    found = []
+    for each in range(1, min(total, 65_536) + 1):
+        if total % each == 0:
+            found.append(str(each))
+        if len(found) > at_most:
+            return ", ".join(found[:-1]) + ", …"
+    return ", ".join(found)

@@ -1,0 +1,65 @@
+"""Context: what a component learns from its surroundings. Frozen and torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from llm_build.components import Config
+
+
+class MissingContext(Exception):
+    """A component asked its context for something that nobody around it gave. `name` is what was asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"{name} is not known here; give it in the context: Context({name}=…)")
+
+
+@attrs.frozen(kw_only=True)
+class Context:
+    """What a component learns from its surroundings; its parent sets it, in the spec, in Python and in the kit alike.
+
+    Sizes: `dim` is the model's width, `vocab` the rows of the embedding, `context` the longest sequence in tokens,
+    `depth` the number of layers of the stack, `heads` and `head_dim` those of the attention around. `causal` says
+    whether a position may see only itself and what came before. `branches` names a block's branches in their order.
+    `steps` is the number of optimiser steps of a training run. None means that nobody said.
+    """
+
+    dim: int | None = None
+    vocab: int | None = None
+    context: int | None = None
+    depth: int | None = None
+    heads: int | None = None
+    head_dim: int | None = None
+    causal: bool = True
+    dropout: float = 0.0
+    branches: tuple[str, ...] = ()
+    position: Config | None = None
+    norm: Config | None = None
+    steps: int | None = None
+    # something further out is faulty, so a value that is missing here is no fault of its own
+    blind: bool = False
+    # where we are (`model.layers[3]`), and the path of whoever provides `position`, `norm`, …
+    path: str = attrs.field(default="", eq=False)
+    owners: Mapping[str, str] = attrs.field(factory=dict, eq=False, repr=False)
+    # parts that are built once for all who inherit them; there only while modules are being built
+    shelf: dict[Any, Any] | None = attrs.field(default=None, eq=False, repr=False)
+
+    def need(self, name: str) -> Any:
+        """The value of a field, or `MissingContext` where nobody gave it."""
+        value = getattr(self, name)
+        if value is None or self.blind:
+            raise MissingContext(name)
+        return value
+
+    def with_(self, **changes: Any) -> Context:
+        """A copy with some fields changed."""
+        return attrs.evolve(self, **changes)
+
+    def provide(self, **values: Any) -> Context:
+        """A copy for what lies inside the component at `path`: these values are its own to hand down."""
+        return attrs.evolve(self, owners={**self.owners, **dict.fromkeys(values, self.path)}, **values)

@@ -1,0 +1,95 @@
+"""Tokens read as windows. Legend: N tokens, B rows, T context; x and y are [B, T] int64, y being x shifted by one."""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Iterator, Sequence
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from llm_build.corpus.order import order
+from llm_build.corpus.store import Tokens
+from llm_build.errors import DataError
+
+IGNORED = -100
+"""A target that does not count."""
+
+
+class Windows:
+    """Training windows of context + 1 tokens, each token a target once an epoch, in a drawn order.
+
+    Window i starts at i · context. Raises `DataError` where there is not one whole window.
+    """
+
+    def __init__(self, tokens: Tokens, context: int, seed: int) -> None:
+        self.tokens, self.context, self.seed = tokens, context, seed
+        self.count = max(0, len(tokens) - 1) // context
+        if self.count == 0:
+            raise DataError(
+                f"the training text must fill one window of context + 1 = {context + 1} tokens; it has {len(tokens)}: "
+                "give more text, or a model with a smaller context"
+            )
+
+    def batch(self, position: int, rows: int) -> tuple[Tensor, Tensor]:
+        """x and y of the next `rows` windows, where `position` windows were read before; epochs follow each other."""
+        picked = np.stack([self._window(index) for index in self.indices(position, rows)]).astype(np.int64)
+        whole = torch.from_numpy(picked)
+        return whole[:, :-1], whole[:, 1:]
+
+    def indices(self, position: int, rows: int) -> Iterator[int]:
+        """Which windows those are."""
+        places = np.arange(position, position + rows, dtype=np.uint64)
+        epochs = places // np.uint64(self.count)
+        for epoch in np.unique(epochs):
+            inside = places[epochs == epoch] % np.uint64(self.count)
+            yield from order(self.seed, int(epoch), inside, self.count).tolist()
+
+    def _window(self, index: int) -> Tokens:
+        start = index * self.context
+        return self.tokens[start : start + self.context + 1]
+
+
+@attrs.frozen(eq=False)
+class HeldOut:
+    """Text that is never trained on, in its order. Every token after the first is a target once.
+
+    `texts` are its documents; `size` is how many bytes of them the targets stand for.
+    """
+
+    tokens: Tokens = attrs.field(repr=False)
+    context: int
+    texts: Sequence[str] = attrs.field(repr=False)
+    size: int
+
+    @property
+    def targets(self) -> int:
+        """How many tokens are predicted."""
+        return max(0, len(self.tokens) - 1)
+
+    @property
+    def windows(self) -> int:
+        """How many windows that takes, the last one filled up."""
+        return -(-self.targets // self.context)
+
+    def batches(self, rows: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """x and y of all windows, or of `limit` windows spread evenly; a target of `IGNORED` only fills the last one."""
+        wanted = self.windows if limit is None else min(limit, self.windows)
+        picked = [index * self.windows // wanted for index in range(wanted)]
+        for start in range(0, wanted, rows):
+            pairs = [self._pair(index) for index in picked[start : start + rows]]
+            yield torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs])
+
+    def xz_bits(self) -> float:
+        """Bits a byte that xz (preset 9) needs for the same documents, one after the other."""
+        raw = "".join(self.texts).encode()
+        return 8 * len(lzma.compress(raw, preset=9)) / len(raw)
+
+    def _pair(self, index: int) -> tuple[Tensor, Tensor]:
+        start = index * self.context
+        found = torch.from_numpy(self.tokens[start : start + self.context + 1].astype(np.int64))
+        missing = self.context + 1 - len(found)
+        x = torch.nn.functional.pad(found[:-1], (0, missing))
+        return x, torch.nn.functional.pad(found[1:], (0, missing), value=IGNORED)

@@ -1,0 +1,76 @@
+"""Every exception that llm-build raises on purpose.
+
+    LLMBuildError
+    ├── SpecError             a spec or a config is faulty; carries the diagnostics
+    ├── PluginError           a plugin or a component does not keep its promise
+    ├── DataError             training or evaluation data is missing, empty or too short
+    ├── RunError              a run directory is missing, incomplete or already taken
+    ├── TrainingError         training cannot go on
+    │   └── NonFiniteLoss     the loss or the gradient norm is not a finite number
+    ├── GenerationError       a prompt or a request cannot be served
+    └── CapacityError         a state has no room for what is asked; nothing was changed
+
+Each message says what must hold, what arrived, and what to do instead. The command line turns every one of them into a
+message on stderr and exit code 1; anything else is a bug of ours.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_build.diagnostics import Diagnostic
+
+__all__ = [
+    "CapacityError",
+    "DataError",
+    "GenerationError",
+    "LLMBuildError",
+    "NonFiniteLoss",
+    "PluginError",
+    "RunError",
+    "SpecError",
+    "TrainingError",
+]
+
+
+class LLMBuildError(Exception):
+    """The root of the tree: catch this to catch every fault that a person can mend."""
+
+
+class SpecError(LLMBuildError):
+    """A spec or a config is faulty. `diagnostics` holds every fault that was found, in the order of the text."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(str(each) for each in self.diagnostics))
+
+
+class PluginError(LLMBuildError):
+    """A plugin or a component does not keep its promise: a bad declaration, or a module that lacks its slot's methods."""
+
+
+class DataError(LLMBuildError):
+    """Training or evaluation data is missing, empty or too short."""
+
+
+class RunError(LLMBuildError):
+    """A run directory is missing, incomplete or already taken."""
+
+
+class TrainingError(LLMBuildError):
+    """Training cannot go on."""
+
+
+class NonFiniteLoss(TrainingError):
+    """The loss or the gradient norm is not a finite number; raised before the optimiser step."""
+
+
+class GenerationError(LLMBuildError):
+    """A prompt or a request cannot be served."""
+
+
+class CapacityError(LLMBuildError):
+    """A state has no room for what is asked. Nothing was changed."""

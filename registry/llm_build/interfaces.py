@@ -1,0 +1,289 @@
+"""What the module of each slot must offer: one Protocol a slot, with shapes and dtypes.
+
+Every module is made by `Class(config, context)`, where `config` is filled. Legend: B rows, T new positions in this call,
+S positions a query may see, D model dim, H query heads, K key/value heads, E head dim, V vocabulary. Activations have
+the dtype of the weights; tokens, index and positions are int64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import attrs
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from llm_build.run import Job, Outcome
+    from llm_build.step import Field, State, StateSpec, Step, View
+
+    Losses = Mapping[str, Tensor]
+    Branch = Callable[[Tensor], Tensor]
+    Allowed = Callable[[Tensor, Tensor], Tensor]
+
+
+@runtime_checkable
+class Norm(Protocol):
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., D] → [..., D]; the statistics are those of the last axis alone."""
+
+
+@runtime_checkable
+class Activation(Protocol):
+    def forward(self, x: Tensor) -> Tensor:
+        """Elementwise, any shape."""
+
+
+@runtime_checkable
+class FFN(Protocol):
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Losses]:
+        """[B, T, D] → [B, T, D], each position by itself; beside it, the scalar losses that travel upwards, if any."""
+
+
+@runtime_checkable
+class Position(Protocol):
+    """A position component does one of these; its capability says which: "rotary" or "additive"."""
+
+    def rotate(self, x: Tensor, positions: Tensor) -> Tensor:
+        """rotary: x [B, T, H, E], positions [B, T] → [B, T, H, E]; applied to queries and to keys."""
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        """additive: x [B, T, D], positions [B, T] → [B, T, D]; applied once, after the token embedding."""
+
+
+@runtime_checkable
+class Mask(Protocol):
+    """Which keys a query may see, beside the padding and the documents that a Step knows of."""
+
+    causal: bool
+    window: int | None
+    allowed: Allowed | None
+    """(q_index [B, T, 1], k_index [B, 1, S]) → bool [B, T, S], for what `causal` and `window` cannot say; or None."""
+
+
+@runtime_checkable
+class Attention(Protocol):
+    """Any sequence mixer: attention, recurrence, convolution."""
+
+    state_spec: StateSpec
+    """What it keeps while generating; fixed at construction."""
+
+    def forward(self, x: Tensor, step: Step) -> Tensor:
+        """[B, T, D] → [B, T, D]; the only place where positions exchange information."""
+
+
+@runtime_checkable
+class Placement(Protocol):
+    """Where the norms sit and how the branches join the residual stream. Built for `context.branches`."""
+
+    def forward(self, x: Tensor, branches: Sequence[Branch]) -> Tensor:
+        """x [B, T, D] and one function [B, T, D] → [B, T, D] a branch, in order → [B, T, D]."""
+
+
+@runtime_checkable
+class Block(Protocol):
+    state_spec: Mapping[str, StateSpec]
+    """The state of each mixer by its name; `step.at(name)` hands a mixer its own."""
+
+    def forward(self, x: Tensor, step: Step) -> tuple[Tensor, Losses]:
+        """[B, T, D] → [B, T, D] and the losses of its parts."""
+
+
+@runtime_checkable
+class Embedding(Protocol):
+    weight: Tensor
+    """[V, D], for a head that is tied to it."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[B, T] int64 → [B, T, D]."""
+
+
+@runtime_checkable
+class Head(Protocol):
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., D] → [..., V] logits."""
+
+    def tie(self, embedding: Embedding) -> None:
+        """Called once by the model; a head whose config says so takes the embedding's weight for its own."""
+
+
+@runtime_checkable
+class Initialiser(Protocol):
+    def initialise(self, model: nn.Module, generator: torch.Generator) -> None:
+        """Draw every weight anew, in place. A module that has `initialise(draw)` draws its own direct parameters."""
+
+
+@runtime_checkable
+class Model(Protocol):
+    state_spec: Sequence[Mapping[str, StateSpec]]
+    """One entry a layer."""
+    head: Head
+    context: int
+    vocab: int
+
+    def forward(
+        self,
+        tokens: Tensor,
+        state: State | None = None,
+        *,
+        count: Tensor | None = None,
+        positions: Tensor | None = None,
+        documents: Tensor | None = None,
+    ) -> Tensor:
+        """tokens [B, T] → logits [B, T, V]. Real tokens stand first in their row; `count` [B] says how many."""
+
+    def hidden(
+        self,
+        tokens: Tensor,
+        state: State | None = None,
+        *,
+        count: Tensor | None = None,
+        positions: Tensor | None = None,
+        documents: Tensor | None = None,
+    ) -> tuple[Tensor, Losses]:
+        """The same arguments → what the head receives [B, T, D], and the losses of the layers."""
+
+
+@attrs.frozen
+class Document:
+    """One text with a name. Documents are split into training and held-out before anything is packed."""
+
+    name: str
+    text: str
+
+
+@runtime_checkable
+class Data(Protocol):
+    def split(self) -> tuple[Sequence[Document], Sequence[Document]]:
+        """(training, held-out) documents, without one in both. Raises `DataError` where there is nothing to read."""
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    vocab_size: int
+    eos: int | None
+    pad: int | None
+
+    def fit(self, texts: Iterable[str]) -> None:
+        """Learn the vocabulary; does nothing for one that was loaded."""
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]: ...
+
+    def decode(self, tokens: Sequence[int]) -> str: ...
+
+    def save(self, path: Path) -> None:
+        """Write tokenizer.json."""
+
+    def load(self, path: Path) -> None:
+        """Read tokenizer.json."""
+
+
+@runtime_checkable
+class Objective(Protocol):
+    def loss(self, model: Any, tokens: Tensor, targets: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """tokens and targets [B, T]; a target of -100 does not count → the loss to minimise, and its parts to log.
+
+        The part "nll" is the mean cross-entropy in nats a token.
+        """
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    def make(self, model: nn.Module) -> torch.optim.Optimizer:
+        """A torch optimiser over the model's parameters; each group's "lr" is its peak learning rate."""
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    def factor(self, step: int, steps: int) -> float:
+        """What the peak learning rate is multiplied with at `step` (from 0) of `steps`."""
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    def train(self, job: Job) -> Outcome:
+        """Train `job.model`, leaving the weights that were best in it and in the run directory.
+
+        Raises `NonFiniteLoss` before an optimiser step that would spoil the weights.
+        """
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    def scores(self, logits: Tensor, seen: Tensor) -> Tensor:
+        """logits [B, V] and seen [B, V] bool (tokens in the row so far) → [B, V] logits to draw from; -inf is never drawn.
+
+        Pure: no randomness, no host synchronisation. Greedy leaves one finite entry a row.
+        """
+
+
+@runtime_checkable
+class Cache(Protocol):
+    """How what a mixer keeps is laid out in memory."""
+
+    def view(self, spec: StateSpec, rows: int, capacity: int, max_step: int, like: Tensor) -> View:
+        """Allocate the storage of one mixer, on the device of `like` and in its dtype."""
+
+
+@attrs.frozen(kw_only=True)
+class Piece:
+    """Some text of one row, as it comes. The prompt is not part of it.
+
+    `token` is the token that brought it; `text` may be empty where a character is not complete yet. The last piece of a
+    row says in `finish` why it is the last: "eos", or "length" where `max_new` or the context is used up.
+    """
+
+    row: int
+    text: str
+    token: int | None = None
+    finish: str | None = None
+
+
+@runtime_checkable
+class Generator(Protocol):
+    prompt: str
+    """What to begin with where nobody says; "" is the start of a document."""
+
+    def generate(
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        prompts: Sequence[str],
+        *,
+        max_new: int | None = None,
+        seed: int = 0,
+    ) -> Iterator[Piece]:
+        """Continue every prompt by at most `max_new` tokens; row r draws with seed + r, whatever its neighbours are.
+
+        Raises `GenerationError` for a prompt that does not fit into the model's context.
+        """
+
+
+PROTOCOLS: Mapping[str, type] = {
+    "norm": Norm,
+    "activation": Activation,
+    "ffn": FFN,
+    "position": Position,
+    "mask": Mask,
+    "attention": Attention,
+    "placement": Placement,
+    "block": Block,
+    "embedding": Embedding,
+    "head": Head,
+    "initialiser": Initialiser,
+    "model": Model,
+    "data": Data,
+    "tokenizer": Tokenizer,
+    "objective": Objective,
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "trainer": Trainer,
+    "sampler": Sampler,
+    "cache": Cache,
+    "generator": Generator,
+}

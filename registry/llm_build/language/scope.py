@@ -1,0 +1,63 @@
+"""Names: the lets and params of one file, bound in one static pass, and the chain of files that extend each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from llm_build.diagnostics import Source, Span
+from llm_build.language import tree
+from llm_build.language.values import Value
+
+FUNCTIONS = frozenset({"cycle", "count", "sqrt", "params", "flops", "memory", "min", "max"})
+ROOTS = ("tokenizer", "model", "data", "train", "generate")
+
+
+@attrs.define(eq=False)
+class Binding:
+    """A let or a param of one file, evaluated on first use."""
+
+    node: tree.Let
+    index: int
+    level: int
+    place: Span
+    extent: Span
+    uses: list[Span] = attrs.field(factory=list)
+    value: Value | None = None
+    busy: bool = False
+
+    @property
+    def is_param(self) -> bool:
+        return isinstance(self.node, tree.Param)
+
+
+@attrs.define(eq=False)
+class FileScope:
+    """One file of a chain. `level` counts from the file that extends nothing."""
+
+    source: Source
+    statements: tuple[tree.Statement, ...]
+    level: int
+    bindings: dict[str, Binding] = attrs.field(factory=dict)
+    def span(self, node: tree.Node) -> Span:
+        return Span(self.source, node.start, node.end)
+
+    def field_text(self, name: str) -> str | None:
+        """What the file sets a field of this name to somewhere ("512", or "…"), or None where it never does."""
+        found = [node for node in _assigns(self.statements) if node.target.simple and node.target.name == name]
+        values = [node.value.text for node in found if isinstance(node.value, tree.Number)]
+        return values[0] if values else "…" if found else None
+
+
+def _assigns(nodes: Iterable[object]) -> Iterator[tree.Assign]:
+    """Every assignment at any depth, without recursion."""
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, tree.Assign):
+            yield node
+        if isinstance(node, tree.Node):
+            stack += [getattr(node, field.name) for field in attrs.fields(type(node))]
+        elif isinstance(node, tuple):
+            stack += node

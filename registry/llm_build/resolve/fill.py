@@ -1,0 +1,231 @@
+"""Fill a config: give every field its value, stated, inherited, derived or default, and find every fault on the way.
+
+Nothing is derived from a faulty value: a field that needs one is left out in silence, so that one mistake gives one fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from llm_build.components import (
+    UNSET,
+    Config,
+    FieldSpec,
+    Origin,
+    PartKind,
+    PartsKind,
+    Problem,
+    Refusal,
+    field_specs,
+    id_of,
+)
+from llm_build.context import Context, MissingContext
+from llm_build.errors import PluginError
+from llm_build.language.values import FAULTY
+from llm_build.registry import Registry
+
+
+@attrs.frozen
+class Fault:
+    """A problem and the config that has it; `path` is where that config stands (`model.layers[0].attention`)."""
+
+    config: Config
+    problem: Problem
+    path: str
+    context: Context
+
+
+class _Faulty(Exception):
+    """Something that is needed here is faulty; its fault is reported elsewhere."""
+
+
+class Filler:
+    """Fills configs against a registry. Equal work is done once: a block that stands 58 times is filled once."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.faults: list[Fault] = []
+        # a filled config → the stated one that it came from, for faults found in another context
+        self.stated: dict[int, Config] = {}
+        # the context that a filled config was filled in
+        self.contexts: dict[int, Context] = {}
+        # where each config was met first
+        self.paths: dict[str, Config] = {}
+        self._memo: dict[Any, tuple[Config, Config | None]] = {}
+
+    def fill(self, config: Config, context: Context) -> Config | None:
+        """The filled config, or None if it or a part of it is faulty; the faults are in `faults`."""
+        self.paths.setdefault(context.path, config)
+        key = (id(config), context, tuple(sorted(context.owners.items())))
+        if key not in self._memo:
+            # the config is kept beside its result so that its id is not given to another
+            self._memo[key] = (config, self._fill(config, context))
+        return self._memo[key][1]
+
+    def _fill(self, config: Config, context: Context) -> Config | None:
+        if config.filled:
+            return config if self._recheck(config, context) else None
+        view = _View(self, config, context)
+        for name in field_specs(config):
+            view.settle(name)
+        view.report(type(config).check(view, context))  # type: ignore[arg-type]
+        if view.faulty:
+            return None
+        filled = type(config)(**view.values).as_filled(view.origins)
+        self.stated[id(filled)], self.contexts[id(filled)] = config, context
+        return filled
+
+    def _recheck(self, config: Config, context: Context) -> bool:
+        """An inherited config has its values already; only what it says of its new surroundings is news."""
+        before = len(self.faults)
+        _View(self, self.stated.get(id(config), config), context).report(config.check(context))
+        return len(self.faults) == before
+
+
+class _View:
+    """A config while it is being filled: answers for its fields, each settled on first use."""
+
+    def __init__(self, filler: Filler, config: Config, context: Context) -> None:
+        self._filler, self._config, self._context = filler, config, context
+        self._specs = field_specs(config)
+        self._open: set[str] = set()
+        self.values: dict[str, Any] = {}
+        self.origins: dict[str, Origin] = {}
+        self.faulty: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._specs:
+            return getattr(type(self._config), name).__get__(self)
+        self.settle(name)
+        if name in self.faulty:
+            raise _Faulty
+        return self.values[name]
+
+    def origin(self, name: str) -> Origin:
+        getattr(self, name)
+        return self.origins[name]
+
+    def settle(self, name: str) -> None:
+        """Find the value of a field, once."""
+        if name in self.values or name in self.faulty:
+            return
+        if name in self._open:
+            raise PluginError(f"{id_of(self._config)} derives its field {name} from itself")
+        self._open.add(name)
+        try:
+            self.values[name], self.origins[name] = self._find(name, self._specs[name])
+        except _Faulty:
+            self.faulty.add(name)
+        except MissingContext as missing:
+            self._missing(name, missing)
+
+    def report(self, problems: Iterator[Problem]) -> None:
+        """Take over what a check yields, until it needs something faulty or unknown."""
+        try:
+            for problem in problems:
+                self._add(problem)
+        except _Faulty:
+            self.faulty.add("")
+        except MissingContext as missing:
+            self._missing("", missing)
+
+    def _missing(self, name: str, missing: MissingContext) -> None:
+        self.faulty.add(name)
+        if not self._context.blind:
+            self._add(Problem(field="", message=f"{id_of(self._config)}: {missing}", code="E305"))
+
+    def _add(self, problem: Problem) -> None:
+        self.faulty.add(problem.field)
+        self._filler.faults.append(Fault(self._config, problem, self._context.path, self._context))
+
+    def _find(self, name: str, spec: FieldSpec) -> tuple[Any, Origin]:
+        stated = getattr(self._config, name)
+        if stated is FAULTY:
+            raise _Faulty
+        if stated is not UNSET:
+            return self._accept(name, spec, stated), Origin("stated")
+        if spec.inherit is not None:
+            inherited = getattr(self._context, spec.inherit)
+            if inherited is not None:
+                owner = self._context.owners.get(spec.inherit, "")
+                return self._accept(name, spec, inherited), Origin("inherited", owner)
+            if self._context.blind and spec.default is UNSET and not spec.optional:
+                raise _Faulty
+        if spec.derive is not None:
+            derived = spec.derive(self, self._context)
+            if isinstance(derived, Problem):
+                self._add(derived)
+                raise _Faulty
+            return self._accept(name, spec, derived), Origin("derived", spec.says)
+        return self._default(name, spec), Origin("default", id_of(self._config))
+
+    def _default(self, name: str, spec: FieldSpec) -> Any:
+        if spec.default is UNSET:
+            if spec.optional:
+                return None
+            self._refuse(name, Refusal(_required(self._config, name, spec), f"write {name} = …"), "E303", at="")
+        if isinstance(spec.kind, PartKind) and isinstance(spec.default, str):
+            return self._accept(name, spec, self._filler.registry.config(spec.kind.slot, spec.default)())
+        return self._accept(name, spec, spec.default)
+
+    def _accept(self, name: str, spec: FieldSpec, value: Any) -> Any:
+        if value is None and spec.optional:
+            return None
+        accepted = spec.kind.accept(value)
+        if isinstance(accepted, Refusal):
+            self._refuse(name, accepted, "E301")
+        if isinstance(spec.kind, PartKind):
+            return self._part(name, name, accepted)
+        if isinstance(spec.kind, PartsKind):
+            return self._parts(name, accepted)
+        return accepted
+
+    def _parts(self, name: str, items: tuple[Config, ...]) -> tuple[Config, ...]:
+        filled, faulty = [], False
+        for index, each in enumerate(items):
+            try:
+                filled.append(self._part(name, f"{name}[{index}]", each))
+            except _Faulty:
+                faulty = True
+        self._share_alike(name, items)
+        if faulty or name in self.faulty:
+            raise _Faulty
+        return tuple(filled)
+
+    def _share_alike(self, name: str, items: tuple[Config, ...]) -> None:
+        """Parts with the same `share` are one module, so they must be equal."""
+        first: dict[str, Config] = {}
+        for index, each in enumerate(items):
+            shared = getattr(each, "share", None)
+            if isinstance(shared, str) and first.setdefault(shared, each) != each:
+                message = f'parts that share "{shared}" must be equal; {name}[{index}] differs from the first of them'
+                self._add(Problem(field=name, message=message, help="give it another share, or none", code="E311"))
+
+    def _part(self, name: str, step: str, config: Config) -> Config:
+        filled = self._filler.fill(config, self._inner(name, step))
+        if filled is None:
+            raise _Faulty
+        return filled
+
+    def _inner(self, name: str, step: str) -> Context:
+        path = f"{self._context.path}.{step}".lstrip(".")
+        try:
+            inner = type(self._config).inside(self, name, self._context)  # type: ignore[arg-type]
+        except (_Faulty, MissingContext):
+            inner = self._context.with_(blind=True)
+        return inner.with_(path=path)
+
+    def _refuse(self, name: str, refusal: Refusal, code: str, at: str | None = None) -> None:
+        message = f"{name}: {refusal.message}" if at is None else refusal.message
+        self._add(Problem(field=name if at is None else at, message=message, help=refusal.help, code=code))
+        raise _Faulty
+
+
+def _required(config: Config, name: str, spec: FieldSpec) -> str:
+    where = f" (inherited from around it where that is set; derived as {spec.says})" if spec.says else ""
+    return f"{id_of(config)} needs {name}, {spec.kind.describe()}{where}"
+
+

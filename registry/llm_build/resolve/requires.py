@@ -1,0 +1,163 @@
+"""`require`: conditions on the resolved spec. They read what was derived and inherited, not only what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+import attrs
+
+from llm_build.components import Config, Share, field_specs
+from llm_build.context import Context
+from llm_build.diagnostics import Diagnostic, Related
+from llm_build.language import tree
+from llm_build.language.evaluator import Evaluated
+from llm_build.language.expressions import Evaluator, Where
+from llm_build.language.operators import truth
+from llm_build.language.scope import ROOTS
+from llm_build.language.values import FAULTY, Head, Value, Wrong
+
+Measure = Callable[[str, Config, Context], int]
+"""(what, a filled part of the spec, its context) → params, flops or memory; raises `Wrong` where it cannot say."""
+
+
+class Undecided(Exception):
+    """The condition needs a measurement, and nobody measures here."""
+
+
+@attrs.frozen(eq=False)
+class Held:
+    """A resolved component as a value of a condition."""
+
+    config: Config
+
+
+class Conditions(Evaluator):
+    """An evaluator that also reads the resolved spec: `model.layers[0].attention.head_dim`, `count(…)`, `params(…)`."""
+
+    def __init__(self, evaluated: Evaluated, spec: Config, contexts: Mapping[int, Context], measure: Measure | None) -> None:
+        super().__init__(evaluated.evaluator.files)
+        self.spec, self.contexts, self.measure = spec, contexts, measure
+
+    def _free(self, node: tree.Reference, where: Where) -> Value:
+        if node.steps[0].name not in ROOTS:
+            return super()._free(node, where)
+        held: Any = self.spec
+        for step in node.steps:
+            if not isinstance(held, Config) or step.name not in field_specs(held):
+                raise Wrong(f"`{node.name}` leads nowhere: there is no {step.name}", "look at the fields above", "E202")
+            held = getattr(held, step.name)
+            if step.selector is not None:
+                held = self._selected(held, step, where)
+        return _value(held, where.span(node))
+
+    def _selected(self, held: Any, step: tree.Step, where: Where) -> Any:
+        assert step.selector is not None
+        first, stop = self.selection(step.selector, where)
+        if not isinstance(held, tuple) or not first < stop <= len(held):
+            count = len(held) if isinstance(held, tuple) else 0
+            raise Wrong(f"`{step.name}` holds {count} layers; [{first}:{stop}] selects beyond them", code="E211")
+        return held[first] if step.selector.stop is None else held[first:stop]
+
+    def resolved_call(self, name: str, node: tree.Call, where: Where) -> Value:
+        span = where.span(node)
+        arguments = [each for each in node.arguments if not isinstance(each, tree.Named)]
+        if len(arguments) != len(node.arguments) or len(arguments) != (2 if name == "count" else 1):
+            example = "count(model.layers, sliding)" if name == "count" else f"{name}(model)"
+            raise Wrong(f"{name} takes {'layers and a component' if name == 'count' else 'a part of the spec'}", f"write {example}", "E205")
+        values = [self.evaluate(each, where) for each in arguments]
+        if any(each.data is FAULTY for each in values):
+            return Value(FAULTY, span)
+        if name == "count":
+            return Value(Fraction(_count(values[0], values[1])), span)
+        if not isinstance(values[0].data, Held):
+            raise Wrong(f"{name} takes a part of the spec", f"write {name}(model)", "E205")
+        if self.measure is None:
+            raise Undecided
+        part = values[0].data.config
+        return Value(Fraction(self.measure(name, part, self.contexts[id(part)])), span)
+
+
+def check_requires(
+    evaluated: Evaluated, spec: Config, contexts: Mapping[int, Context], measure: Measure | None = None
+) -> list[Diagnostic]:
+    """Decide every `require`. One that needs a measurement is noted as decided at build where `measure` is None.
+
+    `contexts` gives the context that each filled config of the spec (by its id) was filled in.
+    """
+    conditions = Conditions(evaluated, spec, contexts, measure)
+    found: list[Diagnostic] = []
+    for node, where in evaluated.requires:
+        span = where.span(node)
+        why = conditions.text(node.why, where) if node.why else ""
+        try:
+            value = conditions.evaluate(node.condition, where)
+            if value.data is not FAULTY and not truth(value.data, "`require`"):
+                found.append(_failed(conditions, node, where, str(why)))
+        except Undecided:
+            found.append(Diagnostic(code="N301", message="this requirement is decided at build", span=span))
+        except Wrong as wrong:
+            found.append(Diagnostic(code=wrong.code, message=wrong.message, span=span, help=wrong.help))
+    return [*found, *conditions.faults]
+
+
+def _failed(conditions: Conditions, node: tree.Require, where: Where, why: str) -> Diagnostic:
+    sides = ()
+    if isinstance(node.condition, tree.Chain) and len(node.condition.operands) == 2:
+        values = [(each, conditions.evaluate(each, where)) for each in node.condition.operands]
+        sides = tuple(
+            Related(f"this is {_readable(value.data)}", value.span)
+            for each, value in values
+            if not isinstance(each, (tree.Number, tree.String))
+        )
+    message = "this requirement does not hold" + (f": {why}" if why else "")
+    return Diagnostic(
+        code="E309", message=message, span=where.span(node.condition), related=sides, help="change the spec or the requirement"
+    )
+
+
+def _readable(data: Any) -> str:
+    if isinstance(data, Fraction):
+        return f"{data.numerator:_}" if data.denominator == 1 else f"{float(data):g}"
+    return "true" if data is True else "false" if data is False else "none" if data is None else str(data)
+
+
+def _value(held: Any, span: Any) -> Value:
+    if isinstance(held, Config):
+        return Value(Held(held), span)  # type: ignore[arg-type]
+    if isinstance(held, tuple):
+        return Value(tuple(_value(each, span) for each in held), span)
+    if isinstance(held, bool) or held is None or isinstance(held, (str, Share)):
+        return Value(held, span, home=span)
+    # the shortest decimal of a float is what was written, so that a comparison with it is exact
+    return Value(Fraction(repr(held)), span)
+
+
+def _count(layers: Value, component: Value) -> int:
+    if not isinstance(component.data, Head):
+        raise Wrong("count takes the name of a component", "where a let hides the name, write slot:name", "E205")
+    items = layers.data if isinstance(layers.data, tuple) else (layers,)
+    if not all(isinstance(each.data, Held) for each in items):
+        raise Wrong("count takes layers", "write count(model.layers, sliding)", "E205")
+    head, known = component.data, {}
+    for each in items:
+        config = each.data.config  # type: ignore[union-attr]
+        if id(config) not in known:
+            known[id(config)] = any(_is(part, head) for part in walk(config))
+    return sum(known[id(each.data.config)] for each in items)  # type: ignore[union-attr]
+
+
+def _is(config: Config, head: Head) -> bool:
+    info = config.__component__
+    return info.name == head.name and head.slot in (None, info.slot)
+
+
+def walk(config: Config) -> Iterator[Config]:
+    """A config and every component in it, at any depth, each where it stands."""
+    yield config
+    for name in field_specs(config):
+        value = getattr(config, name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, Config):
+                yield from walk(each)

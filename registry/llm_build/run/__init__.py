@@ -1,0 +1,22 @@
+"""Runs: what a trainer is handed, the directory that it leaves behind, and how to open that directory again."""
+
+from llm_build.run.compute import Compute
+from llm_build.run.directory import RunDirectory
+from llm_build.run.job import Job, Outcome, Progress
+from llm_build.run.measure import Measured, measure
+from llm_build.run.opened import Run, open_run
+from llm_build.run.training import Trained, train
+
+__all__ = [
+    "Compute",
+    "Job",
+    "Measured",
+    "Outcome",
+    "Progress",
+    "Run",
+    "RunDirectory",
+    "Trained",
+    "measure",
+    "open_run",
+    "train",
+]

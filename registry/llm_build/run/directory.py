@@ -1,0 +1,104 @@
+"""A run's directory: what lies where, and that no run is ever written over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from llm_build.errors import RunError
+
+
+@attrs.frozen
+class RunDirectory:
+    """The files of a run: `spec` is the resolved spec and `source` the text that it was written as."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: str | Path) -> RunDirectory:
+        """Claim a directory for a new run. Raises `RunError` where there is something in it already."""
+        place = Path(path)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            if any(place.iterdir()):
+                raise FileExistsError
+            (place / "metrics.jsonl").touch(exist_ok=False)
+        except FileExistsError as fault:
+            raise RunError(
+                f"a run needs a folder of its own, and there is something in {place}: choose another"
+            ) from fault
+        except OSError as fault:
+            raise RunError(f"a run needs a folder that can be written; {place}: {fault.strerror}") from fault
+        return cls(place)
+
+    @classmethod
+    def next_free(cls, folder: str | Path, name: str) -> RunDirectory:
+        """Claim `folder/name-1`, or the first number that is free."""
+        for number in count(1):
+            place = Path(folder, f"{name}-{number}")
+            if not place.exists():
+                return cls.create(place)
+        raise AssertionError("there is always a next number")
+
+    @classmethod
+    def existing(cls, path: str | Path) -> RunDirectory:
+        """A run that is there. Raises `RunError` where it is missing, or is no run."""
+        place = Path(path)
+        if not place.is_dir():
+            raise RunError(f"a run directory must exist; there is none at {place}: `llm-build train` makes one")
+        if not (place / "spec.llm").is_file():
+            raise RunError(f"{place} is no run directory: it has no spec.llm")
+        return cls(place)
+
+    @property
+    def spec(self) -> Path:
+        return self.path / "spec.llm"
+
+    @property
+    def source(self) -> Path:
+        return self.path / "source.llm"
+
+    @property
+    def versions(self) -> Path:
+        return self.path / "versions.json"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.path / "tokenizer.json"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples.txt"
+
+    @property
+    def curve(self) -> Path:
+        return self.path / "loss.png"
+
+    def record(self, figures: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(figures) + "\n")
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The lines of metrics.jsonl."""
+        with self.metrics.open(encoding="utf-8") as file:
+            yield from (json.loads(line) for line in file)
+
+    def add_samples(self, step: int, texts: Sequence[str]) -> None:
+        """Append texts to samples.txt, each under its step and number."""
+        with self.samples.open("a", encoding="utf-8", errors="replace") as file:
+            for number, text in enumerate(texts, 1):
+                file.write(f"==== step {step}, sample {number} ====\n{text}\n\n")

@@ -1,0 +1,100 @@
+"""What a trainer is handed, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from llm_build.checkpoint import load_weights, save_weights
+from llm_build.corpus import Corpus
+from llm_build.interfaces import Generator, Tokenizer
+from llm_build.run.completion import complete
+from llm_build.run.compute import Compute
+from llm_build.run.directory import RunDirectory
+from llm_build.run.measure import Measured, measure
+
+
+class Progress(Protocol):
+    """Whoever watches a run."""
+
+    def begin(self, steps: int) -> None:
+        """Training starts and will take so many steps."""
+
+    def step(self, done: int, loss: float, rate: float) -> None:
+        """So many steps are done; the loss in nats a token and the tokens a second of late."""
+
+    def say(self, text: str) -> None:
+        """Something worth a line."""
+
+    def end(self) -> None:
+        """Training is over, well or not."""
+
+
+class Silence:
+    """A watcher who shows nothing."""
+
+    def begin(self, steps: int) -> None: ...
+
+    def step(self, done: int, loss: float, rate: float) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def end(self) -> None: ...
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """What came of a training run: steps and tokens seen, seconds, and the kept weights' step and held-out loss."""
+
+    steps: int
+    tokens: int
+    seconds: float
+    best_step: int
+    held_out: Measured
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Job:
+    """A training run, as its trainer sees it: what to train, on what, and where to leave what comes of it.
+
+    `model` is on the device already, in the dtype of its weights. `generator` is None where the spec has none.
+    """
+
+    model: Any
+    tokenizer: Tokenizer
+    corpus: Corpus
+    compute: Compute
+    directory: RunDirectory
+    progress: Progress = attrs.field(factory=Silence)
+    generator: Generator | None = None
+
+    def record(self, **figures: float) -> None:
+        """Append a line to metrics.jsonl; `step` is one of the figures."""
+        self.directory.record(figures)
+
+    def measure(self, limit: int | None = None) -> Measured:
+        """The held-out loss, on about `limit` tokens or on all."""
+        return measure(self.model, self.corpus.held_out, self.compute, limit)
+
+    def keep(self) -> None:
+        """Make the weights as they are now those of the run."""
+        save_weights(self.model, self.directory.weights)
+
+    def restore(self) -> None:
+        """Take the kept weights back into the model."""
+        load_weights(self.model, self.directory.weights)
+
+    def sample(self, step: int, count: int, max_new: int) -> Sequence[str]:
+        """Write a few texts, keep them in samples.txt and show the first; nothing without a generator."""
+        if self.generator is None or count == 0:
+            return []
+        training = self.model.training
+        self.model.eval()
+        prompts = [self.generator.prompt] * count
+        texts = complete(self.generator, self.model, self.tokenizer, prompts, max_new=max_new, seed=self.compute.seed)
+        self.model.train(training)
+        self.directory.add_samples(step, texts)
+        self.progress.say(f"step {step} writes: {' '.join(texts[0].split())[:100]}")
+        return texts

@@ -1,0 +1,96 @@
+"""`open_run`: a run directory as a model that writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from llm_build.assemble import build
+from llm_build.checkpoint import load_weights
+from llm_build.components import Config
+from llm_build.context import Context
+from llm_build.errors import GenerationError, RunError
+from llm_build.interfaces import Generator, Piece, Tokenizer
+from llm_build.resolve import load, resolve
+from llm_build.run.completion import complete
+from llm_build.run.compute import Compute
+from llm_build.run.directory import RunDirectory
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Run:
+    """A model with its tokenizer, ready to write. `config` is its spec."""
+
+    config: Any
+    model: Any = attrs.field(repr=False)
+    tokenizer: Tokenizer = attrs.field(repr=False)
+    generator: Generator | None = attrs.field(default=None, repr=False)
+    compute: Compute
+    directory: RunDirectory
+
+    def generate(self, prompt: str | None = None, *, max_new: int | None = None, seed: int | None = None) -> str:
+        """The prompt with what the model writes after it; None is the prompt of the spec.
+
+        Raises `GenerationError` where the spec has no generator or the prompt does not fit into the context.
+        """
+        return self.generate_batch([prompt], max_new=max_new, seed=seed)[0]
+
+    def generate_batch(
+        self, prompts: Sequence[str | None], *, max_new: int | None = None, seed: int | None = None
+    ) -> list[str]:
+        """The same for several prompts at once: row r is drawn with seed + r, whatever its neighbours are."""
+        generator, chosen = self._writer(), self.compute.seed if seed is None else seed
+        texts = self._prompts(prompts)
+        return complete(generator, self.model, self.tokenizer, texts, max_new=max_new, seed=chosen)
+
+    def stream(
+        self, prompts: Sequence[str | None], *, max_new: int | None = None, seed: int | None = None
+    ) -> Iterator[Piece]:
+        """What the model writes, piece by piece as it comes, without the prompts."""
+        generator, chosen = self._writer(), self.compute.seed if seed is None else seed
+        return generator.generate(self.model, self.tokenizer, self._prompts(prompts), max_new=max_new, seed=chosen)
+
+    @property
+    def prompt(self) -> str:
+        """What is continued where no prompt is given."""
+        return self._writer().prompt
+
+    def _writer(self) -> Generator:
+        if self.generator is None:
+            raise GenerationError(f"the spec of {self.directory.path} says not how to write: --set generate=decode")
+        return self.generator
+
+    def _prompts(self, prompts: Sequence[str | None]) -> list[str]:
+        return [self._writer().prompt if each is None else each for each in prompts]
+
+
+def open_run(
+    directory: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    seed: int = 0,
+    config: Config | None = None,
+) -> Run:
+    """The run in a directory: its spec (or `config` in its place), its kept weights and its tokenizer.
+
+    Raises `RunError` where the directory is missing, has no weights, or has weights of another model.
+    """
+    place = RunDirectory.existing(directory)
+    if not place.weights.is_file():
+        raise RunError(
+            f"{place.path} has no weights (model.safetensors): its training ended before the first were kept"
+        )
+    compute = Compute.choose(device, dtype, seed)
+    spec: Any = config if config is not None else load(place.spec)
+    filled: Any = resolve(spec, Context())
+    tokenizer = filled.part("tokenizer", Context())
+    tokenizer.load(place.tokenizer)
+    model = build(filled, device=compute.device, dtype=compute.dtype, seed=seed)
+    load_weights(model, place.weights)
+    model.eval()
+    generator = filled.part("generate", Context())
+    return Run(config=spec, model=model, tokenizer=tokenizer, generator=generator, compute=compute, directory=place)

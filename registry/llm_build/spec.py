@@ -1,0 +1,42 @@
+"""The root of a spec: a config whose fields are the root fields of a `.llm` file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from llm_build.components import Config, Problem, component, part
+from llm_build.context import Context
+
+
+@component("spec:spec", module="llm_build.assemble:build")
+class Spec(Config):
+    """What a `.llm` file says. Each field is optional here; a verb asks for those that it needs."""
+
+    tokenizer: Any = part("tokenizer", default=None, optional=True, doc="text to tokens and back")
+    model: Any = part("model", doc="the model")
+    data: Any = part("data", default=None, optional=True, doc="what the model learns from")
+    train: Any = part("trainer", default=None, optional=True, doc="how it learns")
+    generate: Any = part("generator", default=None, optional=True, doc="how it writes")
+
+    def inside(self, field: str, context: Context) -> Context:
+        if field == "model":
+            return context.with_(vocab=vocab_of(self.tokenizer))
+        if field in {"train", "generate"}:
+            return context.with_(context=getattr(self.model, "context", None), vocab=getattr(self.model, "vocab", None))
+        return context
+
+    def check(self, context: Context) -> Iterator[Problem]:
+        entries, rows = vocab_of(self.tokenizer), getattr(self.model, "vocab", None)
+        if entries is not None and rows is not None and rows < entries:
+            yield Problem(
+                field="model",
+                message=f"the model's vocab must hold the tokenizer's {entries:_} entries; it is {rows:_}",
+                help=f"leave vocab out, or write vocab = {entries:_} or more",
+            )
+
+
+def vocab_of(tokenizer: Any) -> int | None:
+    """The number of entries that a tokenizer's config promises, or None where only its file knows."""
+    size = getattr(tokenizer, "vocab_size", None)
+    return size() if callable(size) else None

@@ -1,0 +1,8 @@
+"""What a call tells the mixers (Step) and what they keep between calls (Field, StateSpec, View, State)."""
+
+from llm_build.step.field import Field, StateSpec
+from llm_build.step.state import State, make_state
+from llm_build.step.step import Step
+from llm_build.step.view import View
+
+__all__ = ["Field", "State", "StateSpec", "Step", "View", "make_state"]

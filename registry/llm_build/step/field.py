@@ -1,0 +1,30 @@
+"""Field and StateSpec: what a sequence mixer declares that it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One thing that a mixer keeps.
+
+    `shape` is that of one token or of one sequence: (K, E) for keys, (H, E, E) for a recurrent state. `per` says which:
+    a token field grows with the sequence, a sequence field is overwritten. `dtype` is the model's unless stated.
+    """
+
+    shape: tuple[int, ...]
+    per: Literal["token", "sequence"] = "token"
+    dtype: torch.dtype | None = None
+
+    def zeros(self, *lead: int, like: torch.Tensor) -> torch.Tensor:
+        """Zeros [*lead, *shape] on the device of `like`, in the field's dtype or in that of `like`."""
+        return torch.zeros(*lead, *self.shape, dtype=self.dtype or like.dtype, device=like.device)
+
+
+StateSpec = Mapping[str, Field]
+"""What one mixer keeps, by name; `mixer.state_spec`, fixed at construction."""
