@@ -26,7 +26,7 @@ from llm_build.errors import PluginError
 BUILT_IN = "llm-build"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Owner:
     """Who brings a component: a distribution and its version, and the entry point or file that was loaded."""
 
@@ -38,7 +38,7 @@ class Owner:
         return f"{self.distribution} {self.version}".strip()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Entry:
     """A component that is installed. Its config class is made on the first call of `config`."""
 
@@ -70,7 +70,7 @@ def _import_config(entry: Entry, place: str) -> type[Config]:
     return found  # type: ignore[no-any-return]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class PluginFault:
     """A plugin that could not be used, and why."""
 
@@ -81,7 +81,7 @@ class PluginFault:
         return f"plugin {self.owner.entry} of {self.owner}: {self.message}"
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Registry:
     """The components that are installed, by slot and name."""
 

@@ -1,5 +1,7 @@
 """What multi-head, multi-query and grouped-query attention have in common: all but the number of key heads."""
 
+# ruff: noqa: RUF009 (part() and the others make attrs fields, as attrs.field does)
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -33,7 +33,7 @@ class GroupedQueryAttention(nn.Module):
         self.split = (config.heads, config.kv_heads, config.kv_heads)
         self.qkv = nn.Linear(dim, sum(self.split) * head_dim, bias=config.bias)
         self.out = nn.Linear(config.heads * head_dim, dim, bias=config.bias)
-        setattr(self.out, "writes_residual", True)
+        self.out.writes_residual = True  # type: ignore[assignment]
         self.q_norm = config.part("qk_norm", context)
         self.k_norm = config.part("qk_norm", context)
         self.position = config.part("position", context)

@@ -20,7 +20,7 @@ class MLP(nn.Module):
         self.up = nn.Linear(dim, config.hidden, bias=config.bias)
         self.activation = config.part("activation", context)
         self.down = nn.Linear(config.hidden, dim, bias=config.bias)
-        setattr(self.down, "writes_residual", True)
+        self.down.writes_residual = True  # type: ignore[assignment]
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.down(self.activation(self.up(x)))

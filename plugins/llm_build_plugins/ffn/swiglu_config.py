@@ -21,5 +21,7 @@ class swiglu(Config):
     Source: Shazeer 2020, "GLU variants improve Transformer", equation 6 and section 2.
     """
 
-    hidden: int = size(high=2**24, derive=two_thirds, says="8 * dim / 3, up to a multiple of 8", doc="the width of the gate")
+    hidden: int = size(
+        high=2**24, derive=two_thirds, says="8 * dim / 3, up to a multiple of 8", doc="the width of the gate"
+    )
     bias: bool = flag(default=False)

@@ -20,7 +20,7 @@ class SwiGLU(nn.Module):
         dim = context.need("dim")
         self.gate_up = nn.Linear(dim, 2 * config.hidden, bias=config.bias)
         self.down = nn.Linear(config.hidden, dim, bias=config.bias)
-        setattr(self.down, "writes_residual", True)
+        self.down.writes_residual = True  # type: ignore[assignment]
 
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.gate_up(x).chunk(2, dim=-1)  # [B, T, F] each

@@ -29,10 +29,11 @@ class Block(nn.Module):
             return mixed
 
         def feed(x: Tensor) -> Tensor:
-            y = self.ffn(x)
-            if isinstance(y, tuple):
-                losses.update(y[1])
-                return y[0]
-            return y  # type: ignore[no-any-return]
+            fed: Tensor | tuple[Tensor, dict[str, Tensor]] = self.ffn(x)
+            if isinstance(fed, tuple):
+                losses.update(fed[1])
+                return fed[0]
+            return fed
 
-        return self.placement(x, (attend, feed)), losses
+        x = self.placement(x, (attend, feed))
+        return x, losses

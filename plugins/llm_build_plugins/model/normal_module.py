@@ -34,5 +34,5 @@ class Normal:
                 module.weight.normal_(0, std, generator=generator)
                 if module.bias is not None:
                     module.bias.zero_()
-            elif hasattr(module, "initialise"):
-                module.initialise(draw)
+            elif callable(own := getattr(module, "initialise", None)):
+                own(draw)

@@ -18,7 +18,9 @@ class rope(Config):
 
     theta: float = number(default=10_000, above=0, doc="the base of the wavelengths")
     interleaved: bool = flag(default=False, doc="pair neighbours, not halves")
-    fraction: float = number(default=1, above=0, high=1, doc="the part of each head that rotates; the rest has no position")
+    fraction: float = number(
+        default=1, above=0, high=1, doc="the part of each head that rotates; the rest has no position"
+    )
 
     def rotated(self, head_dim: int) -> int:
         """How many dimensions of a head rotate."""

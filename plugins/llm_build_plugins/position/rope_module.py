@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,8 @@ class RoPE(nn.Module):
     def _partners(self, x: Tensor) -> Tensor:
         """The other half of each pair, in its place."""
         if self.interleaved:
-            return x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+            neighbours: Tensor = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+            return neighbours
         return x.roll(self.rotated // 2, dims=-1)
 
     def _frequencies(self, like: Tensor) -> Tensor:
@@ -49,6 +50,6 @@ class RoPE(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # a cast to bfloat16 must not round the frequencies, nor a cast to float64 keep float32's, nor to_empty lose them
-        moved: Any = super()._apply(fn, recurse)
+        nn.Module._apply(self, fn, recurse)
         self.frequencies = self._frequencies(self.frequencies)
-        return moved  # type: ignore[no-any-return]
+        return self

@@ -45,4 +45,5 @@ def _packed_mask(seen: Tensor, bias: Tensor | None, kv_heads: int, group: int, d
     if bias is None:
         return packed
     grouped = bias.unflatten(1, (kv_heads, group)).flatten(2, 3).to(dtype)
-    return grouped.masked_fill(~packed, float("-inf"))
+    scores: Tensor = grouped.masked_fill(~packed, float("-inf"))
+    return scores

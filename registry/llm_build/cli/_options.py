@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -46,6 +45,8 @@ def _with_log(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def run(*args: Any, verbose: bool, **options: Any) -> Any:
         if verbose:
+            import logging
+
             logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
         return command(*args, **options)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, datacla
 import attrs
 
 from llm_build.components import fields
-from llm_build.components.values import Problem
+from llm_build.components.values import UNSET, Problem
 from llm_build.errors import PluginError
 
 if TYPE_CHECKING:
@@ -116,6 +116,19 @@ class Config:
         object.__setattr__(self, "_origins", origins)
         return self
 
+    def _stated(self) -> tuple[tuple[str, Any], ...]:
+        return tuple((name, value) for name in fields.field_specs(self) if (value := getattr(self, name)) is not UNSET)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._stated() == other._stated()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._stated()))
+
+    def __repr__(self) -> str:
+        stated = ", ".join(f"{name}={value!r}" for name, value in self._stated())
+        return f"{type(self).__name__}({stated})"
+
     def _inner(self, field: str, step: str, context: Context) -> Context:
         return self.inside(field, context).with_(path=f"{context.path}.{step}".lstrip("."))
 
@@ -164,7 +177,8 @@ def component(
 
     def decorate(cls: C) -> C:
         _refuse_bad_declaration(cls, slot, name)
-        made: Any = attrs.frozen(kw_only=True, slots=True)(cls)
+        # Config brings equality and repr: what attrs would generate for each class costs start-up time
+        made: Any = attrs.frozen(kw_only=True, eq=False, repr=False)(cls)
         doc = (cls.__doc__ or "").strip()
         made.__component__ = ComponentInfo(slot, name, version, module, frozenset(capabilities), doc)
         return made  # type: ignore[no-any-return]

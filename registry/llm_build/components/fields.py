@@ -30,7 +30,7 @@ Derive = Callable[[Any, Any], Any]
 KEY = "llm_build"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class FieldSpec:
     """What a field takes and where its value comes from when a config does not state it.
 

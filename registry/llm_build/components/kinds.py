@@ -44,7 +44,7 @@ def _wrong_type(kind: Kind, value: Any) -> Refusal:
     return Refusal(f"this field takes {kind.describe()}; {shown(value)} arrived")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class SizeKind:
     """A whole number of things: at least `low`, at most `high`, always below 2**63."""
 
@@ -73,7 +73,7 @@ class SizeKind:
         return str(int(value))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class NumberKind:
     """A real number, rounded once to the nearest float64. `above` and `below` are outside the range, `low` and `high` inside."""
 
@@ -118,7 +118,6 @@ class NumberKind:
         return repr(float(value)) if float(value) != int(value) or abs(value) >= 2**53 else str(int(value))
 
 
-@attrs.frozen
 class AmountKind:
     """A count of steps, or a share of all steps (`1%`). 0.01 is neither, and refused."""
 
@@ -145,7 +144,6 @@ def _percent(value: Any) -> str:
     return str(Share(Fraction(str(value)) if isinstance(value, float) else Fraction(value)))
 
 
-@attrs.frozen
 class ShareKind:
     """A share of something, always written with its percent sign."""
 
@@ -163,7 +161,6 @@ class ShareKind:
         return str(value)
 
 
-@attrs.frozen
 class FlagKind:
     """true or false, and nothing that merely looks like it."""
 
@@ -177,7 +174,6 @@ class FlagKind:
         return "true" if value else "false"
 
 
-@attrs.frozen
 class TextKind:
     """Any string that is not empty and can be written in UTF-8."""
 
@@ -195,7 +191,6 @@ class TextKind:
         return quoted(value)
 
 
-@attrs.frozen
 class PathKind(TextKind):
     """A path with `/` between its parts, relative to the file that holds the literal."""
 
@@ -203,7 +198,7 @@ class PathKind(TextKind):
         return 'a path ("folder/file")'
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class ChoiceKind:
     """One of a few strings."""
 
@@ -221,7 +216,7 @@ class ChoiceKind:
         return json.dumps(value)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class ManyKind:
     """A list whose elements are all of one kind, at least `least` and at most `most` of them."""
 
@@ -249,7 +244,7 @@ class ManyKind:
         return "[" + ", ".join(self.of.write(each) for each in value) + "]"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class PartKind:
     """Another component, from a slot. What is inside it is checked as that component's own."""
 
@@ -270,7 +265,7 @@ class PartKind:
         raise TypeError("a component is written by language.writer")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class PartsKind:
     """A list of components from one slot; one of them is a list of one."""
 

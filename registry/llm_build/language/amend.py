@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SAME_NAME_LIMIT = 256
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Change:
     """One entry of a body, evaluated once: a new value for a field, or changes to what it holds."""
 

@@ -20,9 +20,9 @@ from llm_build.language.scope import FUNCTIONS, ROOTS, Binding, FileScope
 from llm_build.language.values import Component, Value
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Evaluated:
-    """What a spec says: its root, its requirements, and every let and param. `complete` is false after a syntax fault."""
+    """What a spec says: its root, its requirements, and every let and param. `complete` as in `Chain`."""
 
     root: Value
     requires: tuple[tuple[tree.Require, Where], ...]
@@ -35,7 +35,6 @@ class Evaluated:
 def evaluate(source: Source, settings: Sequence[str] = ()) -> Evaluated:
     """Evaluate a source and what it extends, then `settings` ("path=expression") from left to right."""
     chain = read_chain(source)
-    complete = bool(chain.files) and chain.files[-1][0] is source
     files = [_bind(each, level, chain.faults) for level, each in enumerate(chain.files)]
     params = {name for file in files for name, it in file.bindings.items() if it.is_param}
     sets = [_read_setting(text, len(files) + index, params, chain) for index, text in enumerate(settings)]
@@ -57,7 +56,7 @@ def evaluate(source: Source, settings: Sequence[str] = ()) -> Evaluated:
         if isinstance(each, tree.Require)
     )
     bindings = tuple(each for file in evaluator.files for each in file.bindings.values())
-    return Evaluated(root, requires, evaluator, bindings, (*chain.faults, *evaluator.faults), complete)
+    return Evaluated(root, requires, evaluator, bindings, (*chain.faults, *evaluator.faults), chain.complete)
 
 
 def _apply(evaluator: Evaluator, root: Value, file: FileScope) -> Value:
@@ -74,7 +73,7 @@ def _bind(read: tuple[Source, tree.File], level: int, faults: list[Diagnostic]) 
     source, file = read
     scope = FileScope(source, file.statements, level)
     for index, each in enumerate(file.statements):
-        if not isinstance(each, tree.Let):
+        if not isinstance(each, (tree.Let, tree.Param)):
             continue
         place = scope.span(each.place)
         earlier = scope.bindings.get(each.name)
@@ -112,6 +111,7 @@ def _read_setting(text: str, level: int, params: set[str], chain: Chain) -> File
     node, faults = parse(source, "assign")
     chain.faults += faults
     if node is None:
+        chain.complete = False
         return FileScope(source, (), level)
     statement = _as_statement(node, params)
     scope = FileScope(source, (statement,), level)
@@ -125,7 +125,7 @@ def _as_statement(node: tree.Assign, params: set[str]) -> tree.Statement:
     steps = node.target.steps
     if node.target.simple and steps[0].name in params:
         return tree.Param(name=steps[0].name, place=node.target, value=node.value, start=node.start, end=node.end)
-    entry: tree.Assign | tree.Merge = attrs.evolve(node, target=_single(steps[-1]))
+    entry: tree.Assign | tree.Merge = node._replace(target=_single(steps[-1]))
     for step in reversed(steps[:-1]):
         body = tree.Body(entries=(entry,), start=node.start, end=node.end)
         entry = tree.Merge(target=_single(step), body=body, start=step.start, end=node.end)

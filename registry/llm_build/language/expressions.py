@@ -30,7 +30,7 @@ from llm_build.language.values import (
 CHAIN_LIMIT = 100
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Where:
     """The statement that an expression belongs to: names above it are in scope."""
 
@@ -38,7 +38,7 @@ class Where:
     index: int
     binding: Binding | None = None
 
-    def span(self, node: tree.Node) -> Span:
+    def span(self, node: tree.Placed) -> Span:
         return self.file.span(node)
 
 
@@ -105,7 +105,7 @@ class Evaluator:
 
     def unbound(self, head: Head) -> Value:
         """A bare name stands where only a value can."""
-        return self.fault("E201", f"`{head}` is no let and no param here", head.span, head.hint)
+        return self.fault("E201", f"`{head}` is no let and no param here", head.span, head.hint())
 
     def _number(self, node: tree.Number, where: Where) -> Value:
         return Value(read_number(node.text), where.span(node))
@@ -248,7 +248,7 @@ class Evaluator:
         if below is not None and below is not where.binding:
             line = below.place.line
             return self.fault("E201", f"`{name}` is set below, at line {line}", span, f"move line {line} above this one")
-        return Value(Head(node.name, None, span, self._hint(name, where)), span)
+        return Value(Head(node.name, None, span, lambda: self._hint(name, where)), span)
 
     def _hint(self, name: str, where: Where) -> str:
         text = where.file.field_text(name)

@@ -19,12 +19,14 @@ CHAIN_LIMIT = 64
 SIZE_LIMIT = 4 * 2**20
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Chain:
     """The files of a spec, the one that extends nothing first."""
 
     files: list[tuple[Source, tree.File]] = attrs.field(factory=list)
     faults: list[Diagnostic] = attrs.field(factory=list)
+    complete: bool = True
+    """False where a file of the chain could not be read or parsed: what it would have said is not known."""
 
 
 def read_source(path: str | Path) -> Source:
@@ -62,6 +64,7 @@ def read_chain(source: Source) -> Chain:
         file, faults = parse(source)
         chain.faults += faults
         if file is None:
+            chain.complete = False
             return chain
         chain.files.insert(0, (source, file))
         chain.faults += _edition_faults(source, file)
@@ -79,6 +82,7 @@ def read_chain(source: Source) -> Chain:
             source = _extended(source, extends[0].file.text, span, project, seen)
         except SpecError as fault:
             chain.faults += fault.diagnostics
+            chain.complete = False
             return chain
 
 

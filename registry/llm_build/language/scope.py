@@ -14,11 +14,11 @@ FUNCTIONS = frozenset({"cycle", "count", "sqrt", "params", "flops", "memory", "m
 ROOTS = ("tokenizer", "model", "data", "train", "generate")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Binding:
     """A let or a param of one file, evaluated on first use."""
 
-    node: tree.Let
+    node: tree.Let | tree.Param
     index: int
     level: int
     place: Span
@@ -32,7 +32,7 @@ class Binding:
         return isinstance(self.node, tree.Param)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FileScope:
     """One file of a chain. `level` counts from the file that extends nothing."""
 
@@ -40,7 +40,7 @@ class FileScope:
     statements: tuple[tree.Statement, ...]
     level: int
     bindings: dict[str, Binding] = attrs.field(factory=dict)
-    def span(self, node: tree.Node) -> Span:
+    def span(self, node: tree.Placed) -> Span:
         return Span(self.source, node.start, node.end)
 
     def field_text(self, name: str) -> str | None:
@@ -57,7 +57,5 @@ def _assigns(nodes: Iterable[object]) -> Iterator[tree.Assign]:
         node = stack.pop()
         if isinstance(node, tree.Assign):
             yield node
-        if isinstance(node, tree.Node):
-            stack += [getattr(node, field.name) for field in attrs.fields(type(node))]
-        elif isinstance(node, tuple):
+        if isinstance(node, tuple):
             stack += node

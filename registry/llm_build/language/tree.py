@@ -1,57 +1,67 @@
-"""The syntax tree of a `.llm` file: frozen nodes, each with its place as offsets `start` (included) and `end` (not)."""
+"""The syntax tree of a `.llm` file: frozen nodes, each with its place as offsets `start` (included) and `end` (not).
+
+Named tuples, because they are made by the thousand and cost little to import.
+"""
 
 from __future__ import annotations
 
-import attrs
+from typing import NamedTuple
 
 
-@attrs.frozen(kw_only=True)
-class Node:
+class Node(NamedTuple):
+    """A place, where nothing else is to be kept."""
+
     start: int
     end: int
 
 
-@attrs.frozen(kw_only=True)
-class Number(Node):
+class Number(NamedTuple):
     """A number as it is written; `language.numbers` reads it."""
 
+    start: int
+    end: int
     text: str
 
 
-@attrs.frozen(kw_only=True)
-class String(Node):
+class String(NamedTuple):
     """A string as it is written, quotes included."""
 
+    start: int
+    end: int
     text: str
 
 
-@attrs.frozen(kw_only=True)
-class Constant(Node):
+class Constant(NamedTuple):
     """true, false, none or default."""
 
+    start: int
+    end: int
     name: str
 
 
-@attrs.frozen(kw_only=True)
-class Selector(Node):
+class Selector(NamedTuple):
     """`[3]`, or `[0:3]` where `stop` is not None."""
 
+    start: int
+    end: int
     first: Expr
     stop: Expr | None = None
 
 
-@attrs.frozen(kw_only=True)
-class Step(Node):
+class Step(NamedTuple):
     """One name of a path, with the layers that it selects."""
 
+    start: int
+    end: int
     name: str
     selector: Selector | None = None
 
 
-@attrs.frozen(kw_only=True)
-class Reference(Node):
+class Reference(NamedTuple):
     """A name, or a path of names: `dim`, `acme.ring`, `model.layers[3].attention`; `slot` in `norm:layer`."""
 
+    start: int
+    end: int
     steps: tuple[Step, ...]
     slot: str | None = None
 
@@ -65,97 +75,115 @@ class Reference(Node):
         return len(self.steps) == 1 and self.slot is None and self.steps[0].selector is None
 
 
-@attrs.frozen(kw_only=True)
-class ListOf(Node):
+class ListOf(NamedTuple):
+    start: int
+    end: int
     items: tuple[Expr, ...]
 
 
-@attrs.frozen(kw_only=True)
-class Unary(Node):
+class Unary(NamedTuple):
     """`-x` or `not x`, `times` times over."""
 
+    start: int
+    end: int
     operator: str
     times: int
     operand: Expr
 
 
-@attrs.frozen(kw_only=True)
-class Chain(Node):
+class Chain(NamedTuple):
     """`a + b - c`: operands and the operators between them, all of one binding strength, read from the left."""
 
+    start: int
+    end: int
     operands: tuple[Expr, ...]
     operators: tuple[str, ...]
 
 
-@attrs.frozen(kw_only=True)
-class Named(Node):
+class Named(NamedTuple):
     """`to = 34` in a call."""
 
+    start: int
+    end: int
     name: str
     value: Expr
 
 
-@attrs.frozen(kw_only=True)
-class Call(Node):
+class Call(NamedTuple):
+    start: int
+    end: int
     function: Reference
     arguments: tuple[Expr | Named, ...]
 
 
-@attrs.frozen(kw_only=True)
-class Amended(Node):
+class Amended(NamedTuple):
     """`base { … }`: a copy of the base, with changes."""
 
+    start: int
+    end: int
     base: Expr
     bodies: tuple[Body, ...]
 
 
-@attrs.frozen(kw_only=True)
-class Assign(Node):
+class Assign(NamedTuple):
     """`target = value`."""
 
+    start: int
+    end: int
     target: Reference
     value: Expr
 
 
-@attrs.frozen(kw_only=True)
-class Merge(Node):
+class Merge(NamedTuple):
     """`target { … }`."""
 
+    start: int
+    end: int
     target: Reference
     body: Body
 
 
-@attrs.frozen(kw_only=True)
-class Body(Node):
+class Body(NamedTuple):
+    start: int
+    end: int
     entries: tuple[Assign | Merge, ...]
 
 
-@attrs.frozen(kw_only=True)
-class Edition(Node):
+class Edition(NamedTuple):
+    start: int
+    end: int
     text: str
 
 
-@attrs.frozen(kw_only=True)
-class Extends(Node):
+class Extends(NamedTuple):
+    start: int
+    end: int
     file: String
 
 
-@attrs.frozen(kw_only=True)
-class Let(Node):
+class Let(NamedTuple):
     """`let name = value`; `place` is that of the name."""
 
+    start: int
+    end: int
     name: str
     place: Node
     value: Expr
 
 
-@attrs.frozen(kw_only=True)
-class Param(Let):
+class Param(NamedTuple):
     """`param name = value`."""
 
+    start: int
+    end: int
+    name: str
+    place: Node
+    value: Expr
 
-@attrs.frozen(kw_only=True)
-class Require(Node):
+
+class Require(NamedTuple):
+    start: int
+    end: int
     condition: Expr
     why: String | None = None
 
@@ -164,7 +192,10 @@ Expr = Number | String | Constant | Reference | ListOf | Unary | Chain | Call | 
 Statement = Edition | Extends | Let | Param | Require | Assign | Merge
 
 
-@attrs.frozen(kw_only=True)
-class File(Node):
+class File(NamedTuple):
+    start: int
+    end: int
     statements: tuple[Statement, ...]
 
+
+Placed = Node | Expr | Statement | Selector | Step | Named | Body | File

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from fractions import Fraction
 from typing import Any, Final
@@ -60,21 +60,21 @@ class Wrong(Exception):
         super().__init__(message)
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Head:
     """The name of a component as it is written: `gqa`, `acme.ring`, or `norm:layer` with its slot."""
 
     name: str
     slot: str | None
     span: Span
-    hint: str = ""
+    hint: Callable[[], str] = str
     """What to write where no component of this name is meant ("add `param dim = 512`")."""
 
     def __str__(self) -> str:
         return f"{self.slot}:{self.name}" if self.slot else self.name
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Setting:
     """One field of a component as it is written: the place of its name, and its value."""
 
@@ -82,7 +82,7 @@ class Setting:
     value: Value
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Component:
     """`head { fields }`. Without a head it is a change to what the field's declared default is."""
 
@@ -100,7 +100,7 @@ Data = Fraction | Share | str | bool | None | Mark | Component | Head | tuple["V
 """A bare name that is no let and no param is a `Head`; a list, and a sum or multiple of layers, is a tuple."""
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Value:
     """A value and the place of its use. `related` explains it ("`d` set here"); `via` is the let or param it came through."""
 

@@ -28,7 +28,7 @@ from llm_build.language.values import FAULTY
 from llm_build.registry import Registry
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Fault:
     """A problem and the config that has it; `path` is where that config stands (`model.layers[0].attention`)."""
 

@@ -34,7 +34,7 @@ from llm_build.spec import Spec
 CONFIG_LIMIT = 100_000
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Place:
     """Where a config was written: its head, and the setting of each stated field."""
 
@@ -171,7 +171,7 @@ class Lowering:
             message = f"no component `{head}` is installed" + (f" in slot {slot}" if slot else "")
             advice = f"a component with a similar name exists: `{near[0]}`" if near else f"slot {slot} has {_listed(names)}"
             if not near and not slot:
-                advice = head.hint
+                advice = head.hint()
         self._fault("E304", message, head.span, advice, value.related if value else ())
 
     def _unknown_field(self, cls: type[Config], name: str, setting: Setting, path: str) -> None:
@@ -195,7 +195,7 @@ class Lowering:
     def _plain(self, spec: FieldSpec, name: str, value: Value) -> Any:
         head = _unbound(value)
         if head is not None:
-            self._fault("E201", f"`{head}` is no let and no param here", head.span, head.hint)
+            self._fault("E201", f"`{head}` is no let and no param here", head.span, head.hint())
             return FAULTY
         raw = _raw(value)
         if raw is FAULTY:

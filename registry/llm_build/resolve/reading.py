@@ -25,7 +25,7 @@ from llm_build.spec import Spec
 USES_SHOWN = 3
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Reading:
     """A spec that was read: what it states, the same filled (None where there are faults), and all there is to say."""
 

@@ -26,7 +26,7 @@ class Undecided(Exception):
     """The condition needs a measurement, and nobody measures here."""
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Held:
     """A resolved component as a value of a condition."""
 

@@ -67,7 +67,9 @@ class State:
         Raises `CapacityError` where `reserve` was not called for this call.
         """
         if self._granted is None or (count is None and new > self._granted):
-            raise CapacityError(f"{new} tokens a row arrived, {self._granted or 0} are reserved; call state.reserve first")
+            raise CapacityError(
+                f"{new} tokens a row arrived, {self._granted or 0} are reserved; call state.reserve first"
+            )
         self._granted = None
         offset = torch.arange(new, device=self.lengths.device)
         positions = self.lengths[:, None] + offset
@@ -121,5 +123,5 @@ def make_state(
 def _named(name: str) -> Cache:
     from llm_build.registry import installed
 
-    cache: Cache = installed().find("cache", name).config()().build(Context())
+    cache: Cache = installed().config("cache", name)().build(Context())
     return cache

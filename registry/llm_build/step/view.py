@@ -21,9 +21,7 @@ class View(ABC):
     """
 
     def __init__(self, spec: StateSpec, rows: int, like: Tensor) -> None:
-        self.sequence = {
-            name: field.zeros(rows, like=like) for name, field in spec.items() if field.per == "sequence"
-        }
+        self.sequence = {name: field.zeros(rows, like=like) for name, field in spec.items() if field.per == "sequence"}
 
     @abstractmethod
     def extend(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor]:

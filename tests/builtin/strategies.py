@@ -1,0 +1,121 @@
+"""What the laws draw: decoders of every kind, and tokens for them. Everything is float64 on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import torch
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from llm_build import Config, State, build, make_state
+from llm_build_plugins import attention, ffn, head, model, norm, position
+
+VOCAB = 11
+CONTEXT = 64
+
+law = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How every law runs: 50 drawn cases."""
+
+norms = st.sampled_from([norm.rms(), norm.rms(offset=True), norm.layer(), norm.layer(bias=False)])
+ropes = st.builds(position.rope, theta=st.sampled_from([100.0, 10_000.0]), interleaved=st.booleans())
+ffns = st.one_of(
+    st.builds(ffn.swiglu, hidden=st.integers(1, 9), bias=st.booleans()),
+    st.builds(
+        ffn.mlp,
+        hidden=st.integers(1, 9),
+        activation=st.sampled_from([ffn.relu(), ffn.gelu(approximate="tanh"), ffn.silu()]),
+    ),
+)
+
+
+@st.composite
+def attentions(draw: st.DrawFn) -> Config:
+    """Multi-head, multi-query and grouped-query attention with every option on and off."""
+    common = {
+        "head_dim": draw(st.sampled_from([2, 4, 6])),
+        "bias": draw(st.booleans()),
+        "sinks": draw(st.booleans()),
+        "softcap": draw(st.sampled_from([None, None, 2.0])),
+        "qk_norm": draw(st.none() | norms),
+    }
+    kv_heads, group = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    if kv_heads == 1 and draw(st.booleans()):
+        return attention.mqa(heads=group, **common)
+    if group == 1 and draw(st.booleans()):
+        return attention.mha(heads=kv_heads, **common)
+    return attention.gqa(heads=kv_heads * group, kv_heads=kv_heads, **common)
+
+
+blocks = st.builds(
+    model.block,
+    placement=st.sampled_from([model.pre(), model.post()]),
+    norm=norms,
+    attention=attentions(),
+    ffn=ffns,
+)
+
+
+@st.composite
+def decoders(draw: st.DrawFn) -> Config:
+    """A decoder of one to three unlike blocks, with weights large enough for every part to matter."""
+    return model.decoder(
+        dim=draw(st.integers(2, 9)),
+        vocab=VOCAB,
+        context=CONTEXT,
+        position=draw(st.none() | ropes),
+        layers=tuple(draw(st.lists(blocks, min_size=1, max_size=3))),
+        norm=draw(norms),
+        head=draw(st.sampled_from([head.linear(), head.linear(tie=True), head.linear(bias=True, scale=0.5)])),
+        initialiser=model.normal(std=0.7, residual=False),
+    )
+
+
+@attrs.frozen
+class Case:
+    """A model in evaluation mode and tokens [B, T] for it."""
+
+    config: Config
+    model: Any
+    tokens: Tensor
+
+    @property
+    def rows(self) -> int:
+        return self.tokens.shape[0]
+
+    @property
+    def length(self) -> int:
+        return self.tokens.shape[1]
+
+
+def random_tokens(rows: int, length: int, seed: int) -> Tensor:
+    return torch.randint(VOCAB, (rows, length), generator=torch.Generator().manual_seed(seed))
+
+
+@st.composite
+def cases(draw: st.DrawFn, max_length: int = 8) -> Case:
+    config = draw(decoders())
+    rows, length, seed = draw(st.integers(1, 3)), draw(st.integers(1, max_length)), draw(st.integers(0, 2**16))
+    made = build(config, dtype=torch.float64, seed=seed).eval()
+    return Case(config, made, random_tokens(rows, length, seed))
+
+
+def changed(tokens: Tensor, *where: Any) -> Tensor:
+    """The same tokens with another one at each of the places `where`."""
+    other = tokens.clone()
+    other[where] = (other[where] + 1) % VOCAB
+    return other
+
+
+def feed(case: Case, state: State, tokens: Tensor, counts: list[int]) -> Tensor:
+    """One call on a state: row b appends the first counts[b] of tokens [B, T]."""
+    state.reserve(counts)
+    with torch.no_grad():
+        logits: Tensor = case.model(tokens, state, count=torch.tensor(counts))
+    return logits
+
+
+def fresh(case: Case, capacity: int | None = None) -> State:
+    return make_state(case.model, case.rows, capacity or case.length)

@@ -1,0 +1,118 @@
+"""Data: documents are split before anything else, without leakage, and bad data is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_build import Context, DataError, Document, Share, SpecError
+from llm_build_plugins import data
+from llm_build_plugins.data._shared import split
+
+TEXTS = st.lists(st.sampled_from(["a", "b\n", "cc\ncc\n", "d" * 40, "é\n" * 9, "f\n" * 3]), min_size=1, max_size=12)
+SHARES = st.integers(1, 99).map(Share.percent)
+
+
+def documents(texts: Sequence[str]) -> list[Document]:
+    return [Document(f"{number}.txt", text) for number, text in enumerate(texts)]
+
+
+@given(TEXTS, SHARES, st.integers(0, 3))
+def test_split_keeps_every_document_whole_and_on_one_side(texts: list[str], held_out: Share, seed: int) -> None:
+    if len(set(texts)) == 1:
+        return
+    training, held = split(documents(texts), held_out, seed)
+    assert training
+    assert held
+    assert not {each.text for each in training} & {each.text for each in held}
+    assert sorted([*training, *held], key=lambda each: each.name) == sorted(
+        documents(texts), key=lambda each: each.name
+    )
+
+
+@given(TEXTS, SHARES, st.integers(0, 3), st.randoms())
+def test_split_does_not_depend_on_order_or_names(texts: list[str], held_out: Share, seed: int, random: object) -> None:
+    if len(set(texts)) == 1:
+        return
+    other = [Document(f"other/{number}", text) for number, text in enumerate(reversed(texts))]
+    first, second = split(documents(texts), held_out, seed)[1], split(other, held_out, seed)[1]
+    assert sorted(each.text for each in first) == sorted(each.text for each in second)
+
+
+def test_split_holds_out_about_the_share() -> None:
+    many = documents([f"text number {number:04}" for number in range(1_000)])
+    assert len(split(many, Share.percent(7), 0)[1]) == 70
+
+
+def test_split_changes_with_the_seed() -> None:
+    many = documents([f"text number {number:04}" for number in range(100)])
+    assert split(many, Share.percent(10), 0)[1] != split(many, Share.percent(10), 1)[1]
+
+
+@given(st.text(min_size=2), SHARES)
+def test_a_single_document_is_cut_in_two(text: str, held_out: Share) -> None:
+    try:
+        training, held = split([Document("only", text)], held_out, 0)
+    except DataError:
+        assert len(text) < 100
+        return
+    assert training[0].text + held[0].text == text
+    assert training[0].text
+    assert held[0].text
+
+
+def test_files_are_read_as_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("eins\r\nzwei é\n".encode())
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "b.txt").write_bytes(b"three")
+    (tmp_path / "empty.txt").touch()
+    files = data.files(paths=[f"{tmp_path}/**/*.txt", f"{tmp_path}/a.txt"]).build(Context())
+    training, held = files.split()
+    assert {each.text for each in [*training, *held]} == {"eins\r\nzwei é\n", "three"}
+    assert len([*training, *held]) == 2
+
+
+def message(*paths: object) -> str:
+    with pytest.raises(DataError) as caught:
+        data.files(paths=[str(each) for each in paths]).build(Context()).split()
+    return str(caught.value)
+
+
+def test_files_that_do_not_exist_are_named(tmp_path: Path) -> None:
+    found = message(tmp_path / "none*.txt")
+    assert found == f"`paths` must name files that exist; nothing matches {tmp_path}/none*.txt"
+
+
+def test_a_folder_gets_help(tmp_path: Path) -> None:
+    assert f'write "{tmp_path}/**/*.txt"' in message(tmp_path)
+
+
+def test_empty_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    assert f"training needs text; {tmp_path}/a.txt is empty" in message(tmp_path / "a.txt")
+
+
+def test_bytes_that_are_not_utf8_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"abc\xff")
+    assert f"{tmp_path}/a.txt must be UTF-8 text; byte 3 is 0xff" in message(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("share", [0, 100])
+def test_one_side_must_not_be_empty(share: int) -> None:
+    with pytest.raises(SpecError, match="held_out must lie between 0% and 100%"):
+        data.python_stdlib(held_out=Share.percent(share)).build(Context())
+
+
+def test_the_standard_library_comes_without_tests_and_tables() -> None:
+    training, held = data.python_stdlib().build(Context()).split()
+    names = {each.name for each in [*training, *held]}
+    assert {"argparse.py", "json/decoder.py", "idlelib/autocomplete.py"} <= names
+    folders = {part for name in names for part in Path(name).parts[:-1]}
+    assert not folders & {"test", "tests", "idle_test", "encodings", "pydoc_data", "lib2to3", "site-packages"}
+    size = sum(len(each.text) for each in training)
+    assert size > 5_000_000
+    assert 0.03 < sum(len(each.text) for each in held) / size < 0.08

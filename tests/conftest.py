@@ -1,0 +1,27 @@
+"""Options of the test run, and a cache folder that belongs to it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the slow tests too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="slow: give --slow to run it"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tokenised data of a test run lies in a folder of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLM_BUILD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -1,0 +1,62 @@
+"""One graph: training and 50 cached steps compile whole, once, and no buffer moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch._dynamo.testing import CompileCounter
+
+from llm_build import build, make_state
+from llm_build_plugins import attention, ffn, model, norm, position
+
+LAYERS, ROWS, PROMPT, STEPS = 12, 2, 5, 50
+
+
+@pytest.fixture(autouse=True)
+def forget_graphs() -> Iterator[None]:
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.fixture
+def decoder() -> torch.nn.Module:
+    config = model.decoder(
+        dim=8,
+        vocab=11,
+        context=128,
+        position=position.rope(),
+        norm=norm.rms(),
+        layers=LAYERS * model.block(attention=attention.gqa(heads=2, kv_heads=1), ffn=ffn.swiglu()),
+    )
+    made: torch.nn.Module = build(config, dtype=torch.float64)
+    return made
+
+
+def test_training_is_one_graph(decoder: torch.nn.Module) -> None:
+    counter, tokens = CompileCounter(), torch.randint(11, (ROWS, 7))
+    compiled = torch.compile(decoder, fullgraph=True, backend=counter)
+    for _ in range(3):
+        torch.testing.assert_close(compiled(tokens), decoder(tokens), rtol=0, atol=0)
+    compiled(tokens).sum().backward()
+    assert counter.frame_count == 1
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_fifty_steps_are_one_graph_after_the_prompt(decoder: torch.nn.Module, ragged: bool) -> None:
+    counter, tokens = CompileCounter(), torch.randint(11, (ROWS, PROMPT + STEPS))
+    compiled = torch.compile(decoder, fullgraph=True, backend=counter)
+    state = make_state(decoder, ROWS, PROMPT + STEPS)
+    cells = [view.cells["k"].data_ptr() for layer in state.views for view in layer.values()]
+    count = torch.ones(ROWS, dtype=torch.int64) if ragged else None
+    with torch.no_grad():
+        state.reserve(PROMPT)
+        steps = [compiled(tokens[:, :PROMPT], state)]
+        for place in range(PROMPT, PROMPT + STEPS):
+            state.reserve(1)
+            steps.append(compiled(tokens[:, place : place + 1], state, count=count))
+        torch.testing.assert_close(torch.cat(steps, 1), decoder(tokens), rtol=1e-10, atol=1e-12)
+    assert counter.frame_count == 2
+    assert cells == [view.cells["k"].data_ptr() for layer in state.views for view in layer.values()]
