@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from llm_build.errors import RunError as RunError
     from llm_build.errors import SpecError as SpecError
     from llm_build.errors import TrainingError as TrainingError
-    from llm_build.interfaces import Document as Document
+    from llm_build.document import Document as Document
     from llm_build.interfaces import Piece as Piece
     from llm_build.resolve import load as load
     from llm_build.resolve import resolve as resolve

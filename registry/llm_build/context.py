@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from llm_build.language.values import FAULTY
+
 if TYPE_CHECKING:
     from llm_build.components import Config
 
@@ -52,7 +54,7 @@ class Context:
     def need(self, name: str) -> Any:
         """The value of a field, or `MissingContext` where nobody gave it."""
         value = getattr(self, name)
-        if value is None or self.blind:
+        if value is None or value is FAULTY or self.blind:
             raise MissingContext(name)
         return value
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import attrs
 
 if TYPE_CHECKING:
+    from llm_build.document import Document
     import torch
     from torch import Tensor, nn
 
@@ -145,14 +146,6 @@ class Model(Protocol):
         documents: Tensor | None = None,
     ) -> tuple[Tensor, Losses]:
         """The same arguments → what the head receives [B, T, D], and the losses of the layers."""
-
-
-@attrs.frozen
-class Document:
-    """One text with a name. Documents are split into training and held-out before anything is packed."""
-
-    name: str
-    text: str
 
 
 @runtime_checkable

@@ -6,7 +6,6 @@ from typing import Any
 
 import attrs
 import torch
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -15,9 +14,6 @@ from llm_build_plugins import attention, ffn, head, model, norm, position
 
 VOCAB = 11
 CONTEXT = 64
-
-law = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""How every law runs: 50 drawn cases."""
 
 norms = st.sampled_from([norm.rms(), norm.rms(offset=True), norm.layer(), norm.layer(bias=False)])
 ropes = st.builds(position.rope, theta=st.sampled_from([100.0, 10_000.0]), interleaved=st.booleans())

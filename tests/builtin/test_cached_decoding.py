@@ -6,9 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.builtin.strategies import VOCAB, Case, cases, changed, feed, fresh, random_tokens
+from tests.laws import law
 
-from llm_build import CapacityError
-from tests.builtin.strategies import Case, cases, changed, feed, fresh, law
+from llm_build import CapacityError, build
+from llm_build_plugins import attention, ffn, model, norm, position
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-11}
 
@@ -27,7 +29,8 @@ def chunk(case: Case, starts: list[int], counts: list[int], width: int) -> torch
 def test_any_ragged_chunking_equals_the_full_pass(case: Case, data: st.DataObject) -> None:
     full, state, done = case.model(case.tokens), fresh(case), [0] * case.rows
     while min(done) < case.length:
-        counts = [data.draw(st.integers(0, case.length - each)) for each in done]
+        # what is left out is drawn, so that the simplest schedule is one chunk
+        counts = [case.length - each - data.draw(st.integers(0, case.length - each)) for each in done]
         width = max(*counts, 1) + data.draw(st.integers(0, 2))
         logits = feed(case, state, chunk(case, done, counts, width), counts)
         for row, (start, count) in enumerate(zip(done, counts, strict=True)):
@@ -96,6 +99,23 @@ def test_overflow_is_refused_and_changes_nothing(case: Case, data: st.DataObject
     assert torch.equal(state.lengths, before[1])
     assert state.span == before[2]
     state.reserve([case.length + 1 - held] * case.rows)
+
+
+def test_lengths_beyond_one_span_equal_the_full_pass() -> None:
+    config = model.decoder(
+        dim=8,
+        vocab=VOCAB,
+        context=200,
+        position=position.rope(),
+        norm=norm.rms(),
+        layers=2 * model.block(attention=attention.gqa(heads=2, kv_heads=1), ffn=ffn.swiglu()),
+        initialiser=model.normal(std=0.7),
+    )
+    case = Case(config, build(config, dtype=torch.float64), random_tokens(2, 140, seed=0))
+    state, steps = fresh(case), []
+    for part in case.tokens.split([60, 3, 1, 1, 62, 3, 10], dim=1):
+        steps.append(feed(case, state, part, [part.shape[1]] * 2))
+    torch.testing.assert_close(torch.cat(steps, 1), case.model(case.tokens), **CLOSE)
 
 
 def cells_of(state: object) -> list[torch.Tensor]:

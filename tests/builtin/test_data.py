@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from llm_build import Context, DataError, Document, Share, SpecError
 from llm_build_plugins import data
 from llm_build_plugins.data._shared import split
+from tests.laws import law
 
 TEXTS = st.lists(st.sampled_from(["a", "b\n", "cc\ncc\n", "d" * 40, "é\n" * 9, "f\n" * 3]), min_size=1, max_size=12)
 SHARES = st.integers(1, 99).map(Share.percent)
@@ -21,6 +22,7 @@ def documents(texts: Sequence[str]) -> list[Document]:
     return [Document(f"{number}.txt", text) for number, text in enumerate(texts)]
 
 
+@law
 @given(TEXTS, SHARES, st.integers(0, 3))
 def test_split_keeps_every_document_whole_and_on_one_side(texts: list[str], held_out: Share, seed: int) -> None:
     if len(set(texts)) == 1:
@@ -34,6 +36,7 @@ def test_split_keeps_every_document_whole_and_on_one_side(texts: list[str], held
     )
 
 
+@law
 @given(TEXTS, SHARES, st.integers(0, 3), st.randoms())
 def test_split_does_not_depend_on_order_or_names(texts: list[str], held_out: Share, seed: int, random: object) -> None:
     if len(set(texts)) == 1:
@@ -53,6 +56,7 @@ def test_split_changes_with_the_seed() -> None:
     assert split(many, Share.percent(10), 0)[1] != split(many, Share.percent(10), 1)[1]
 
 
+@law
 @given(st.text(min_size=2), SHARES)
 def test_a_single_document_is_cut_in_two(text: str, held_out: Share) -> None:
     try:
@@ -70,7 +74,7 @@ def test_files_are_read_as_they_stand(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "b.txt").write_bytes(b"three")
     (tmp_path / "empty.txt").touch()
-    files = data.files(paths=[f"{tmp_path}/**/*.txt", f"{tmp_path}/a.txt"]).build(Context())
+    files = data.files(paths=(f"{tmp_path}/**/*.txt", f"{tmp_path}/a.txt")).build(Context())
     training, held = files.split()
     assert {each.text for each in [*training, *held]} == {"eins\r\nzwei é\n", "three"}
     assert len([*training, *held]) == 2
@@ -78,7 +82,7 @@ def test_files_are_read_as_they_stand(tmp_path: Path) -> None:
 
 def message(*paths: object) -> str:
     with pytest.raises(DataError) as caught:
-        data.files(paths=[str(each) for each in paths]).build(Context()).split()
+        data.files(paths=tuple(str(each) for each in paths)).build(Context()).split()
     return str(caught.value)
 
 

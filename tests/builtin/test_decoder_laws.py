@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builtin.strategies import VOCAB, Case, cases, changed, law
+from tests.builtin.strategies import VOCAB, Case, cases, changed
+from tests.laws import law
 
 from llm_build import build
 

@@ -1,4 +1,4 @@
-"""The dispatcher and its kernels: SDPA, however it is called, agrees with the reference that is written as mathematics."""
+"""The dispatcher and its kernels: SDPA, however it is called, agrees with the reference, which is the mathematics."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import attrs
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.laws import law
 from torch import Tensor
 
 from llm_build.attend import Options, Places, Relation, attend, dispatch, eager, fused, masked
@@ -18,7 +19,6 @@ from llm_build.attend.dispatch import choose
 
 # the package offers the function under the name of its file
 fused_file = sys.modules["llm_build.attend.fused"]
-law = settings(max_examples=60, deadline=None)
 
 
 @attrs.frozen
@@ -80,7 +80,9 @@ def with_gradients(kernel: Any, scene: Scene, options: Options) -> list[Tensor]:
 
 
 def assert_agree(kernel: Any, scene: Scene, options: Options) -> None:
-    for found, expected in zip(with_gradients(kernel, scene, options), with_gradients(eager, scene, options), strict=True):
+    for found, expected in zip(
+        with_gradients(kernel, scene, options), with_gradients(eager, scene, options), strict=True
+    ):
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 
@@ -100,7 +102,7 @@ def test_fused_agrees_with_the_reference_gradients_too(scene: Scene, causal: boo
 @given(scenes(plain=True), st.booleans())
 def test_fused_agrees_where_sdpa_takes_no_grouped_heads(scene: Scene, causal: bool) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused_file, "shares_keys", lambda q: False)
+        patch.setattr(fused_file, "shares_keys", lambda _: False)
         assert_agree(fused, scene, Options(causal=causal))
 
 
@@ -110,9 +112,11 @@ def test_fused_agrees_where_sdpa_takes_no_grouped_heads(scene: Scene, causal: bo
 def test_the_reference_is_softmax_attention(drawn: tuple[Scene, Options]) -> None:
     scene, options = drawn
     out = eager(scene.q, scene.k, scene.v, scene.places, options)
-    rows, queries, heads, dim = scene.q.shape
+    rows, queries, heads, _dim = scene.q.shape
     group = heads // scene.k.shape[2]
-    for row, query, head in torch.cartesian_prod(torch.arange(rows), torch.arange(queries), torch.arange(heads)).view(-1, 3):
+    for row, query, head in torch.cartesian_prod(torch.arange(rows), torch.arange(queries), torch.arange(heads)).view(
+        -1, 3
+    ):
         expected = by_hand(scene, options, int(row), int(query), int(head), int(head) // group)
         torch.testing.assert_close(out[row, query, head], expected, rtol=1e-10, atol=1e-12)
 
@@ -139,7 +143,9 @@ def by_hand(scene: Scene, options: Options, row: int, query: int, head: int, kv_
 def test_a_query_with_nothing_to_see_gives_zeros_and_no_gradient(
     scene: Scene, sinks: bool, softcap: float | None, kernel: Any
 ) -> None:
-    blind = attrs.evolve(scene, places=Places(q_index=scene.places.q_index, k_index=scene.places.k_index * 0 - 1, padded=True))
+    blind = attrs.evolve(
+        scene, places=Places(q_index=scene.places.q_index, k_index=scene.places.k_index * 0 - 1, padded=True)
+    )
     extra = {"sinks": torch.zeros(scene.q.shape[2]) if sinks else None, "softcap": softcap} if kernel is eager else {}
     for each in with_gradients(kernel, blind, Options(**extra)):
         assert (each == 0).all()

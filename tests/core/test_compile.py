@@ -11,7 +11,7 @@ from torch._dynamo.testing import CompileCounter
 from llm_build import build, make_state
 from llm_build_plugins import attention, ffn, model, norm, position
 
-LAYERS, ROWS, PROMPT, STEPS = 12, 2, 5, 50
+ROWS, PROMPT, STEPS = 2, 5, 50
 
 
 @pytest.fixture(autouse=True)
@@ -22,14 +22,15 @@ def forget_graphs() -> Iterator[None]:
 
 
 @pytest.fixture
-def decoder() -> torch.nn.Module:
+def decoder(request: pytest.FixtureRequest) -> torch.nn.Module:
     config = model.decoder(
         dim=8,
         vocab=11,
         context=128,
         position=position.rope(),
         norm=norm.rms(),
-        layers=LAYERS * model.block(attention=attention.gqa(heads=2, kv_heads=1), ffn=ffn.swiglu()),
+        layers=getattr(request, "param", 2)
+        * model.block(attention=attention.gqa(heads=2, kv_heads=1), ffn=ffn.swiglu()),
     )
     made: torch.nn.Module = build(config, dtype=torch.float64)
     return made
@@ -45,6 +46,7 @@ def test_training_is_one_graph(decoder: torch.nn.Module) -> None:
 
 
 @pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("decoder", [2, pytest.param(12, marks=pytest.mark.slow)], indirect=True)
 def test_fifty_steps_are_one_graph_after_the_prompt(decoder: torch.nn.Module, ragged: bool) -> None:
     counter, tokens = CompileCounter(), torch.randint(11, (ROWS, PROMPT + STEPS))
     compiled = torch.compile(decoder, fullgraph=True, backend=counter)

@@ -20,7 +20,7 @@ def inverse_root(config: Any, context: Any) -> float:
     return scale
 
 
-@attrs.frozen(kw_only=True, slots=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class SoftmaxAttention(Config):
     """Softmax attention over the keys of a sequence; subclasses say how many key heads there are."""
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from llm_build import Config, Context, Problem, Share, amount, component, share
+from llm_build import Config, Share, amount, component, share
 
 
 @component("schedule:warmup_cosine", module="llm_build_plugins.train.warmup_cosine_module:WarmupCosine")
@@ -17,12 +15,3 @@ class warmup_cosine(Config):
     warmup: int | Share = amount(default=Share.percent(1), doc="steps until the peak, or their share of all steps")
     start: Share = share(default=Share.percent(1), doc="share of the peak at the first step")
     floor: Share = share(default=Share.percent(0), doc="share of the peak at the last step")
-
-    def check(self, context: Context) -> Iterator[Problem]:
-        if isinstance(self.warmup, Share) or context.steps is None or self.warmup < context.steps:
-            return
-        yield Problem(
-            field="warmup",
-            message=f"warmup must end before training does, after {context.steps} steps; {self.warmup} steps arrived",
-            help="write fewer, or a share: warmup = 1%",
-        )

@@ -206,7 +206,8 @@ def id_of(config: Any) -> str:
 
 def can(config: Any, capability: str) -> bool:
     """Whether a component declares a capability; False for None."""
-    return config is not None and capability in config.__component__.capabilities
+    info = getattr(config, "__component__", None)
+    return info is not None and capability in info.capabilities
 
 
 def instantiate(config: Config, context: Context) -> Any:

@@ -41,7 +41,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _wrong_type(kind: Kind, value: Any) -> Refusal:
-    return Refusal(f"this field takes {kind.describe()}; {shown(value)} arrived")
+    return Refusal(f"takes {kind.describe()}; {shown(value)} arrived")
 
 
 @attrs.frozen(eq=False)
@@ -57,11 +57,11 @@ class SizeKind:
         exact = Fraction(value)
         if exact.denominator != 1:
             return Refusal(
-                f"this field takes {self.describe()}; {value} is not whole",
+                f"takes {self.describe()}; {shown(value)} is not whole",
                 f"write {exact.numerator // exact.denominator}, or floor a division with `//`",
             )
         if not self.low <= exact <= self.high:
-            return Refusal(f"this field takes {self.describe()}; {shown(value)} arrived")
+            return Refusal(f"takes {self.describe()}; {shown(value)} arrived")
         return int(exact)
 
     def describe(self) -> str:
@@ -88,7 +88,7 @@ class NumberKind:
         try:
             rounded = float(value)
         except OverflowError:
-            return Refusal("this number is beyond the range of float64", "write a number below 1.8e308")
+            return Refusal("takes a number within the range of float64; a larger one arrived", "write one below 1.8e308")
         if rounded in (float("inf"), float("-inf")):
             return _wrong_type(self, value)
         return rounded if self._holds(rounded) else _wrong_type(self, value)
@@ -125,12 +125,12 @@ class AmountKind:
         if isinstance(value, Share):
             if 0 <= value.fraction <= 1:
                 return value
-            return Refusal(f"a share lies between 0% and 100%; {value} arrived")
+            return Refusal(f"takes a share from 0% to 100%; {value} arrived")
         count = SizeKind(low=0).accept(value)
         if not isinstance(count, Refusal):
             return count
         if _is_number(value) and 0 < value < 1:
-            return Refusal(f"this field takes {self.describe()}; {shown(value)} is neither", f"write {_percent(value)}")
+            return Refusal(f"takes {self.describe()}; {shown(value)} is neither", f"write {_percent(value)}")
         return _wrong_type(self, value)
 
     def describe(self) -> str:
@@ -151,7 +151,7 @@ class ShareKind:
         if isinstance(value, Share) and 0 <= value.fraction <= 1:
             return value
         if _is_number(value) and 0 <= value <= 1:
-            return Refusal(f"this field takes {self.describe()}; {shown(value)} arrived", f"write {_percent(value)}")
+            return Refusal(f"takes {self.describe()}; {shown(value)} arrived", f"write {_percent(value)}")
         return _wrong_type(self, value)
 
     def describe(self) -> str:
@@ -181,7 +181,7 @@ class TextKind:
         if not isinstance(value, str) or not value:
             return _wrong_type(self, value)
         if value.encode(errors="replace").decode() != value:
-            return Refusal("this field takes text that UTF-8 can hold; a lone surrogate arrived", "delete it")
+            return Refusal("takes text that UTF-8 can hold; a lone surrogate arrived", "delete it")
         return value
 
     def describe(self) -> str:
@@ -207,7 +207,7 @@ class ChoiceKind:
     def accept(self, value: Any) -> str | Refusal:
         if isinstance(value, str) and value in self.options:
             return value
-        return Refusal(f"this field takes {self.describe()}; {shown(value)} arrived")
+        return Refusal(f"takes {self.describe()}; {shown(value)} arrived")
 
     def describe(self) -> str:
         return "one of " + ", ".join(json.dumps(each) for each in self.options)
@@ -228,11 +228,11 @@ class ManyKind:
         if not isinstance(value, (list, tuple)):
             return _wrong_type(self, value)
         if len(value) < self.least or (self.most is not None and len(value) > self.most):
-            return Refusal(f"this field takes {self.describe()}; {len(value)} arrived")
+            return Refusal(f"takes {self.describe()}; {len(value)} arrived")
         accepted = [self.of.accept(each) for each in value]
         for index, each in enumerate(accepted):
             if isinstance(each, Refusal):
-                return attrs.evolve(each, message=f"element {index}: {each.message}")
+                return attrs.evolve(each, message=f"has an element [{index}] that {each.message}")
         return tuple(accepted)
 
     def describe(self) -> str:
@@ -255,7 +255,7 @@ class PartKind:
         if info and info.slot == self.slot:
             return value
         if info:
-            return Refusal(f"this field takes {self.describe()}; {info.id} arrived")
+            return Refusal(f"takes {self.describe()}; {info.id} arrived")
         return _wrong_type(self, value)
 
     def describe(self) -> str:
@@ -277,7 +277,7 @@ class PartsKind:
             accepted = PartKind(self.slot).accept(each)
             if isinstance(accepted, Refusal):
                 return accepted
-        return tuple(items) if items else Refusal("a list of layers must not be empty", "write `4 * block { … }`")
+        return tuple(items) if items else Refusal(f"takes {self.describe()}; an empty list arrived", "write `4 * block { … }`")
 
     def describe(self) -> str:
         return f"one or more components of slot {self.slot}"

@@ -35,6 +35,8 @@ def _lines(diagnostic: Diagnostic) -> list[str]:
 
 def _snippet(span: Span, arrow: str, mark: str, message: str = "") -> list[str]:
     """The place, the line of text, and a row of marks under the stretch that is meant."""
+    if not span.source.text:
+        return [f" {arrow} {span.source.name}"]
     line, column = span.source.place(span.start)
     text = span.source.line(line)
     gutter = " " * len(str(line))

@@ -9,7 +9,7 @@ import attrs
 
 from llm_build.diagnostics import Related, Span
 from llm_build.language import tree
-from llm_build.language.values import DEPTH_LIMIT, FAULTY, Component, Head, Setting, Value, Wrong, described
+from llm_build.language.values import DEPTH_LIMIT, FAULTY, Component, Head, Setting, Value, Wrong, beyond, described
 
 if TYPE_CHECKING:
     from llm_build.language.expressions import Evaluator, Where
@@ -145,9 +145,8 @@ class Amender:
         data = held.value.data if held else ()
         items = list(data) if isinstance(data, tuple) else [held.value] if held else []
         if not 0 <= first < stop <= len(items):
-            what = f"[{first}]" if stop == first + 1 else f"[{first}:{stop}]"
-            message = f"`{change.name}` holds {len(items)} layers; {what} selects beyond them"
-            return self.evaluator.fault("E211", message, change.place, f"select from 0 to {max(len(items) - 1, 0)}")
+            wrong = beyond(change.name, len(items), first, stop)
+            return self.evaluator.fault(wrong.code, wrong.message, change.place, wrong.help)
         for index in range(first, stop):
             items[index] = change.value if change.value is not None else self._layer(items[index], change.inner or (), change.place)
         assert held is not None

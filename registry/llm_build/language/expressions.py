@@ -24,7 +24,9 @@ from llm_build.language.values import (
     Head,
     Value,
     Wrong,
+    beyond,
     described,
+    shown,
 )
 
 CHAIN_LIMIT = 100
@@ -178,7 +180,7 @@ class Evaluator:
         whole = operators.repeats(count, "`*`")
         items = _items(layers)
         if whole * len(items) > LAYER_LIMIT:
-            raise Wrong(f"a model has at most {LAYER_LIMIT:_} layers; {whole * len(items):_} are asked for", code="E212")
+            raise Wrong(f"a model has at most {LAYER_LIMIT:_} layers; {shown(whole * len(items))} are asked for", code="E212")
         return items * whole
 
     def _limited(self, items: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -223,7 +225,7 @@ class Evaluator:
         first, stop = self.selection(step.selector, where)
         if not isinstance(value.data, tuple) or not 0 <= first < stop <= len(value.data):
             count = len(value.data) if isinstance(value.data, tuple) else 0
-            raise Wrong(f"`{step.name}` holds {count} layers; [{first}:{stop}] selects beyond them", code="E211")
+            raise beyond(step.name, count, first, stop)
         if step.selector.stop is None:
             return value.data[first]
         return attrs.evolve(value, data=value.data[first:stop])

@@ -68,6 +68,7 @@ def read_chain(source: Source) -> Chain:
             return chain
         chain.files.insert(0, (source, file))
         chain.faults += _edition_faults(source, file)
+        chain.complete = chain.complete and bool(file.statements)
         extends = [each for each in file.statements if isinstance(each, tree.Extends)]
         for extra in extends[1:]:
             span = Span(source, extra.start, extra.end)

@@ -61,7 +61,7 @@ def _parse(source: Source, start: str) -> Any:
     except UnexpectedCharacters as fault:
         raise _SyntaxFault(_bad_character(source, fault.pos_in_stream)) from None
     except UnexpectedToken as fault:
-        raise _SyntaxFault(_unexpected(source, fault, tokens)) from None
+        raise _SyntaxFault(_unexpected(source, fault, tokens, parser.accepts())) from None
 
 
 class _Tokens:
@@ -82,8 +82,8 @@ class _Tokens:
                 yield newline
             newline = None
             self._nest(token)
-            self.last = token
             yield token
+            self.last = token
 
     def _ends_statement(self, following: Token) -> bool:
         return self.last is not None and self.last.type not in _OPEN_ENDED and following.type not in _CLOSING
@@ -197,11 +197,11 @@ def _bad_character(source: Source, offset: int) -> Diagnostic:
     return Diagnostic(code="E102", message=f"the character {char!r} has no meaning here", span=span, help=advice)
 
 
-def _unexpected(source: Source, fault: UnexpectedToken, tokens: _Tokens) -> Diagnostic:
+def _unexpected(source: Source, fault: UnexpectedToken, tokens: _Tokens, accepted: set[str]) -> Diagnostic:
     token = fault.token
     at_end = token.type == "$END"
     closers = {closer for closer, opener in _CLOSING.items() if tokens.open and tokens.open[-1].type == opener}
-    expected = _expected(set(fault.accepts or fault.expected), closers)
+    expected = _expected(accepted, closers)
     if at_end and tokens.open:
         return _unclosed(source, tokens.open[-1])
     found = "the end of the text" if at_end else _WORDS.get(token.type) or f"`{token}`"
@@ -250,6 +250,8 @@ def _advice(source: Source, token: Token, tokens: _Tokens) -> str:
         return "there is no power operator; multiply, or write 1e6"
     if token.type in {"NAME", "NUMBER", "STRING"} and last is not None and last.type == "NAME":
         return f"to set a field write `{last} = {token}`"
+    if token.type in {"NAME", "NUMBER", "STRING"} and last is not None and last.type in {"NUMBER", "RBRACE", "RSQB", "STRING"}:
+        return "separate fields with a comma or a new line"
     if token.type == "COLON":
         return "set a field with `=`"
     return ""

@@ -17,11 +17,19 @@ DEPTH_LIMIT = 64
 BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
+def _decimal(fraction: Fraction) -> Fraction:
+    """The fraction whose percentage is the shortest decimal of a float64: what can be written can be read again."""
+    return Fraction(repr(float(Fraction(fraction) * 100))) / 100
+
+
 @attrs.frozen
 class Share:
-    """A share of a whole, as `1%` in a spec: `Share.percent(1)`. Not a number: 0.01 is never taken for it."""
+    """A share of a whole, as `1%` in a spec: `Share.percent(1)`. Not a number: 0.01 is never taken for it.
 
-    fraction: Fraction = attrs.field(converter=Fraction)
+    Its percentage is rounded to the nearest float64, once.
+    """
+
+    fraction: Fraction = attrs.field(converter=_decimal)
 
     @classmethod
     def percent(cls, value: int | Fraction | str) -> Share:
@@ -147,10 +155,24 @@ def shown(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Fraction):
-        return str(value)
+    if isinstance(value, (int, Fraction)):
+        return _shown_number(Fraction(value))
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(shown(each) for each in value) + "]"
     return str(value)
+
+
+def _shown_number(value: Fraction) -> str:
+    if value.denominator == 1:
+        return f"{value.numerator:_}" if abs(value) < 10**18 else "a number of more than 18 digits"
+    decimal = repr(float(value))
+    return decimal if Fraction(decimal) == value else str(value)
+
+
+def beyond(name: str, count: int, first: int, stop: int) -> Wrong:
+    """The fault of selecting layers that are not there."""
+    what = f"[{first}]" if stop == first + 1 else f"[{first}:{stop}]"
+    advice = f"select from 0 to {count - 1}" if count else f"give `{name}` its layers first"
+    return Wrong(f"`{name}` holds {count} layers; {what} selects beyond them", advice, "E211")

@@ -68,55 +68,73 @@ class Filler:
     def _fill(self, config: Config, context: Context) -> Config | None:
         if config.filled:
             return config if self._recheck(config, context) else None
-        view = _View(self, config, context)
+        filling = _Filling(self, config, context)
         for name in field_specs(config):
-            view.settle(name)
-        view.report(type(config).check(view, context))  # type: ignore[arg-type]
-        if view.faulty:
+            filling.settle(name)
+        filling.report(type(config).check(filling.view, context))  # type: ignore[arg-type]
+        if filling.faulty:
             return None
-        filled = type(config)(**view.values).as_filled(view.origins)
+        filled = type(config)(**filling.values).as_filled(filling.origins)
         self.stated[id(filled)], self.contexts[id(filled)] = config, context
         return filled
 
     def _recheck(self, config: Config, context: Context) -> bool:
         """An inherited config has its values already; only what it says of its new surroundings is news."""
         before = len(self.faults)
-        _View(self, self.stated.get(id(config), config), context).report(config.check(context))
+        _Filling(self, self.stated.get(id(config), config), context).report(config.check(context))
         return len(self.faults) == before
 
 
 class _View:
-    """A config while it is being filled: answers for its fields, each settled on first use."""
+    """A config while it is being filled: what `derive`, `inside` and `check` see as the config itself."""
+
+    __slots__ = ("_filling", "_lenient")
+
+    def __init__(self, filling: _Filling, *, lenient: bool = False) -> None:
+        self._filling, self._lenient = filling, lenient
+
+    def __getattr__(self, name: str) -> Any:
+        config = self._filling.config
+        if name not in field_specs(config):
+            return getattr(type(config), name).__get__(self)
+        if not self._lenient:
+            return self._filling.value(name)
+        self._filling.settle(name)
+        return self._filling.values.get(name, FAULTY)
+
+    def origin(self, name: str) -> Origin:
+        self._filling.value(name)
+        return self._filling.origins[name]
+
+
+class _Filling:
+    """The fields of one config, each settled on first use."""
 
     def __init__(self, filler: Filler, config: Config, context: Context) -> None:
-        self._filler, self._config, self._context = filler, config, context
-        self._specs = field_specs(config)
-        self._open: set[str] = set()
+        self.filler, self.config, self.context = filler, config, context
+        self.specs = field_specs(config)
+        self.view: Any = _View(self)
         self.values: dict[str, Any] = {}
         self.origins: dict[str, Origin] = {}
         self.faulty: set[str] = set()
+        self._open: set[str] = set()
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in self._specs:
-            return getattr(type(self._config), name).__get__(self)
+    def value(self, name: str) -> Any:
+        """The value of a field, or `_Faulty`."""
         self.settle(name)
         if name in self.faulty:
             raise _Faulty
         return self.values[name]
-
-    def origin(self, name: str) -> Origin:
-        getattr(self, name)
-        return self.origins[name]
 
     def settle(self, name: str) -> None:
         """Find the value of a field, once."""
         if name in self.values or name in self.faulty:
             return
         if name in self._open:
-            raise PluginError(f"{id_of(self._config)} derives its field {name} from itself")
+            raise PluginError(f"{id_of(self.config)} derives its field {name} from itself")
         self._open.add(name)
         try:
-            self.values[name], self.origins[name] = self._find(name, self._specs[name])
+            self.values[name], self.origins[name] = self._find(name, self.specs[name])
         except _Faulty:
             self.faulty.add(name)
         except MissingContext as missing:
@@ -134,42 +152,49 @@ class _View:
 
     def _missing(self, name: str, missing: MissingContext) -> None:
         self.faulty.add(name)
-        if not self._context.blind:
-            self._add(Problem(field="", message=f"{id_of(self._config)}: {missing}", code="E305"))
+        if not self.context.blind and getattr(self.context, missing.name) is not FAULTY:
+            self._add(Problem(field="", message=f"{_called(self.config)}: {missing}", code="E305"))
 
     def _add(self, problem: Problem) -> None:
         self.faulty.add(problem.field)
-        self._filler.faults.append(Fault(self._config, problem, self._context.path, self._context))
+        self.filler.faults.append(Fault(self.config, problem, self.context.path, self.context))
 
     def _find(self, name: str, spec: FieldSpec) -> tuple[Any, Origin]:
-        stated = getattr(self._config, name)
+        stated = getattr(self.config, name)
         if stated is FAULTY:
             raise _Faulty
         if stated is not UNSET:
             return self._accept(name, spec, stated), Origin("stated")
         if spec.inherit is not None:
-            inherited = getattr(self._context, spec.inherit)
+            inherited = getattr(self.context, spec.inherit)
+            if inherited is FAULTY:
+                raise _Faulty
             if inherited is not None:
-                owner = self._context.owners.get(spec.inherit, "")
+                owner = self.context.owners.get(spec.inherit, "")
                 return self._accept(name, spec, inherited), Origin("inherited", owner)
-            if self._context.blind and spec.default is UNSET and not spec.optional:
+            if self.context.blind and spec.default is UNSET and not spec.optional:
                 raise _Faulty
         if spec.derive is not None:
-            derived = spec.derive(self, self._context)
+            derived = spec.derive(self.view, self.context)
             if isinstance(derived, Problem):
                 self._add(derived)
                 raise _Faulty
             return self._accept(name, spec, derived), Origin("derived", spec.says)
-        return self._default(name, spec), Origin("default", id_of(self._config))
+        return self._default(name, spec), Origin("default", id_of(self.config))
 
     def _default(self, name: str, spec: FieldSpec) -> Any:
         if spec.default is UNSET:
             if spec.optional:
                 return None
-            self._refuse(name, Refusal(_required(self._config, name, spec), f"write {name} = …"), "E303", at="")
+            self._refuse(name, Refusal(_required(self.config, name, spec), self._example(name, spec)), "E303", at="")
         if isinstance(spec.kind, PartKind) and isinstance(spec.default, str):
-            return self._accept(name, spec, self._filler.registry.config(spec.kind.slot, spec.default)())
+            return self._accept(name, spec, self.filler.registry.config(spec.kind.slot, spec.default)())
         return self._accept(name, spec, spec.default)
+
+    def _example(self, name: str, spec: FieldSpec) -> str:
+        slot = getattr(spec.kind, "slot", None)
+        names = self.filler.registry.names(slot) if slot else []
+        return f"write {name} = {names[0]} {{ … }}" if names else f"write {name} = …"
 
     def _accept(self, name: str, spec: FieldSpec, value: Any) -> Any:
         if value is None and spec.optional:
@@ -205,27 +230,40 @@ class _View:
                 self._add(Problem(field=name, message=message, help="give it another share, or none", code="E311"))
 
     def _part(self, name: str, step: str, config: Config) -> Config:
-        filled = self._filler.fill(config, self._inner(name, step))
+        filled = self.filler.fill(config, self._inner(name, step))
         if filled is None:
             raise _Faulty
         return filled
 
     def _inner(self, name: str, step: str) -> Context:
-        path = f"{self._context.path}.{step}".lstrip(".")
+        path = f"{self.context.path}.{step}".lstrip(".")
+        return self._surroundings(name).with_(path=path)
+
+    def _surroundings(self, name: str) -> Context:
+        """What this config tells a part. A faulty value goes down as FAULTY, so that only what needs it is left out."""
+        inside = type(self.config).inside
         try:
-            inner = type(self._config).inside(self, name, self._context)  # type: ignore[arg-type]
+            return inside(self.view, name, self.context)
         except (_Faulty, MissingContext):
-            inner = self._context.with_(blind=True)
-        return inner.with_(path=path)
+            pass
+        try:
+            return inside(_View(self, lenient=True), name, self.context)  # type: ignore[arg-type]
+        except Exception:  # it computes with what is faulty, so nothing that it would say is known
+            return self.context.with_(blind=True)
 
     def _refuse(self, name: str, refusal: Refusal, code: str, at: str | None = None) -> None:
-        message = f"{name}: {refusal.message}" if at is None else refusal.message
+        message = f"{name} {refusal.message}" if at is None else refusal.message
         self._add(Problem(field=name if at is None else at, message=message, help=refusal.help, code=code))
         raise _Faulty
 
 
 def _required(config: Config, name: str, spec: FieldSpec) -> str:
     where = f" (inherited from around it where that is set; derived as {spec.says})" if spec.says else ""
-    return f"{id_of(config)} needs {name}, {spec.kind.describe()}{where}"
+    return f"{_called(config)} needs {name}, {spec.kind.describe()}{where}"
+
+
+def _called(config: Config) -> str:
+    info = config.__component__
+    return "a spec" if info.slot == info.name == "spec" else info.name
 
 

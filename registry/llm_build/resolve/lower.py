@@ -22,7 +22,6 @@ from llm_build.components import (
     PathKind,
     Refusal,
     field_specs,
-    id_of,
 )
 from llm_build.diagnostics import Diagnostic, Related, Span
 from llm_build.errors import PluginError
@@ -77,7 +76,7 @@ class Lowering:
         for name, setting in data.fields.items():
             owners = [cls for cls in classes if name in field_specs(cls)]
             if not owners and classes:
-                self._unknown_field(classes[0], name, setting, "")
+                self._unknown_field(classes[0], name, setting, data, "")
             elif len(owners) == 1:
                 self._plain_or_part(field_specs(owners[0])[name], name, setting, "")
 
@@ -87,7 +86,7 @@ class Lowering:
         specs, stated, size = field_specs(cls), {}, 1
         for name, setting in data.fields.items():
             if name not in specs:
-                self._unknown_field(cls, name, setting, path)
+                self._unknown_field(cls, name, setting, data, path)
             elif setting.value.data is not DEFAULT:
                 stated[name] = self._plain_or_part(specs[name], name, setting, f"{path}.{name}".lstrip("."))
                 size += self._size(stated[name])
@@ -174,12 +173,13 @@ class Lowering:
                 advice = head.hint()
         self._fault("E304", message, head.span, advice, value.related if value else ())
 
-    def _unknown_field(self, cls: type[Config], name: str, setting: Setting, path: str) -> None:
+    def _unknown_field(self, cls: type[Config], name: str, setting: Setting, data: Component, path: str) -> None:
         names = list(field_specs(cls))
         near = get_close_matches(name, names, 1, 0.6)
         advice = f"a field with a similar name exists: `{near[0]}`" if near else f"its fields are {_listed(names)}"
-        what = "a spec" if cls is Spec else id_of(cls)
-        where = f" ({path})" if "[" in path else ""
+        what = "a spec" if cls is Spec else cls.__component__.name
+        # a change to many layers does not show which of them it does not fit
+        where = "" if _within(setting.place, data.span) or "[" not in path else f" ({path})"
         self._fault("E305" if cls is not Spec else "E306", f"{what} has no field `{name}`{where}", setting.place, advice)
 
     def _no_component(self, value: Value, slot: str, name: str) -> Any:
@@ -215,7 +215,7 @@ class Lowering:
     def _accepted(self, spec: FieldSpec, name: str, raw: Any, value: Value) -> Any:
         accepted = spec.kind.accept(raw)
         if isinstance(accepted, Refusal):
-            self._fault("E301", f"{name}: {accepted.message}", value.span, accepted.help, value.related)
+            self._fault("E301", f"{name} {accepted.message}", value.span, accepted.help, value.related)
             return FAULTY
         return accepted
 
@@ -246,6 +246,10 @@ def _located(raw: Any, value: Value) -> Any:
     if not isinstance(raw, str) or home is None or not raw:
         return raw
     return (Path(home).parent / raw).as_posix()
+
+
+def _within(inner: Span, outer: Span) -> bool:
+    return inner.source is outer.source and outer.start <= inner.start < outer.end
 
 
 def _listed(names: list[str], at_most: int = 12) -> str:

@@ -25,7 +25,7 @@ def _value(config: Config, name: str, spec: FieldSpec, value: Any) -> Any:
         return "none"
     accepted = spec.kind.accept(value)
     if isinstance(accepted, Refusal):
-        message = f"{config.__component__.id}: {name}: {accepted.message}"
+        message = f"{config.__component__.name}: {name} {accepted.message}"
         raise SpecError([Diagnostic(code="E301", message=message, help=accepted.help)])
     if isinstance(spec.kind, PartKind):
         return raised(accepted)

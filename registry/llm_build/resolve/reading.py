@@ -136,7 +136,9 @@ def _explained(fault: Fault, lowering: Lowering, filler: Filler) -> Iterable[Rel
 
 def _ordered(found: Iterable[Diagnostic], bindings: Iterable[Binding]) -> tuple[Diagnostic, ...]:
     """Each fault once, in the order of the text; one inside a let names the places where the let is used."""
-    unique = {(each.code, each.span, each.message): each for each in reversed(list(found))}
+    unique: dict[object, Diagnostic] = {}
+    for each in found:
+        unique.setdefault((each.code, each.span, each.message), each)
     placed = [_with_uses(each, bindings) for each in unique.values()]
     return tuple(sorted(placed, key=lambda each: (each.span.source.name, each.span.start) if each.span else ("", -1)))
 

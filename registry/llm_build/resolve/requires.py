@@ -10,13 +10,13 @@ import attrs
 
 from llm_build.components import Config, Share, field_specs
 from llm_build.context import Context
-from llm_build.diagnostics import Diagnostic, Related
+from llm_build.diagnostics import Diagnostic
 from llm_build.language import tree
 from llm_build.language.evaluator import Evaluated
 from llm_build.language.expressions import Evaluator, Where
 from llm_build.language.operators import truth
 from llm_build.language.scope import ROOTS
-from llm_build.language.values import FAULTY, Head, Value, Wrong
+from llm_build.language.values import FAULTY, Head, Value, Wrong, beyond, shown
 
 Measure = Callable[[str, Config, Context], int]
 """(what, a filled part of the spec, its context) → params, flops or memory; raises `Wrong` where it cannot say."""
@@ -57,7 +57,7 @@ class Conditions(Evaluator):
         first, stop = self.selection(step.selector, where)
         if not isinstance(held, tuple) or not first < stop <= len(held):
             count = len(held) if isinstance(held, tuple) else 0
-            raise Wrong(f"`{step.name}` holds {count} layers; [{first}:{stop}] selects beyond them", code="E211")
+            raise beyond(step.name, count, first, stop)
         return held[first] if step.selector.stop is None else held[first:stop]
 
     def resolved_call(self, name: str, node: tree.Call, where: Where) -> Value:
@@ -103,24 +103,17 @@ def check_requires(
 
 
 def _failed(conditions: Conditions, node: tree.Require, where: Where, why: str) -> Diagnostic:
-    sides = ()
+    arrived = ""
     if isinstance(node.condition, tree.Chain) and len(node.condition.operands) == 2:
-        values = [(each, conditions.evaluate(each, where)) for each in node.condition.operands]
-        sides = tuple(
-            Related(f"this is {_readable(value.data)}", value.span)
-            for each, value in values
-            if not isinstance(each, (tree.Number, tree.String))
-        )
-    message = "this requirement does not hold" + (f": {why}" if why else "")
-    return Diagnostic(
-        code="E309", message=message, span=where.span(node.condition), related=sides, help="change the spec or the requirement"
-    )
+        left, right = (_readable(conditions.evaluate(each, where).data) for each in node.condition.operands)
+        arrived = f"; {left} {node.condition.operators[0]} {right} arrived"
+    message = "this requirement must hold" + (f": {why}" if why else "") + arrived
+    span = where.span(node.condition)
+    return Diagnostic(code="E309", message=message, span=span, help="change the spec or the requirement")
 
 
 def _readable(data: Any) -> str:
-    if isinstance(data, Fraction):
-        return f"{data.numerator:_}" if data.denominator == 1 else f"{float(data):g}"
-    return "true" if data is True else "false" if data is False else "none" if data is None else str(data)
+    return data.config.__component__.name if isinstance(data, Held) else shown(data)
 
 
 def _value(held: Any, span: Any) -> Value:

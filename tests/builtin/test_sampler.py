@@ -1,0 +1,155 @@
+"""Samplers: the order of their steps, what each one leaves, and how tokens are drawn."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import hypothesis.extra.numpy as arrays
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from llm_build import Context
+from llm_build_plugins import generate
+from llm_build_plugins.generate._draw import Draw
+from tests.laws import law
+
+LOGITS = st.tuples(st.integers(1, 4), st.integers(1, 12)).flatmap(
+    lambda shape: arrays.arrays(np.float64, shape, elements=st.integers(-40, 40).map(lambda each: each / 4))
+)
+SHARES = st.integers(1, 100).map(lambda percent: percent / 100)
+HEATS = st.sampled_from([0.25, 0.7, 1.0, 3.0])
+
+
+def scores(config: Any, logits: Tensor, seen: Tensor | None = None) -> Tensor:
+    held = torch.zeros_like(logits, dtype=torch.bool) if seen is None else seen
+    before = logits.clone(), held.clone()
+    found: Tensor = config.build(Context()).scores(logits, held)
+    assert torch.equal(logits, before[0])
+    assert torch.equal(held, before[1])
+    return found
+
+
+def kept(found: Tensor) -> Tensor:
+    return found > float("-inf")
+
+
+@law
+@given(LOGITS, HEATS)
+def test_temperature_divides(drawn: Any, heat: float) -> None:
+    logits = torch.from_numpy(drawn)
+    assert torch.equal(scores(generate.temperature(temperature=heat), logits), logits / heat)
+
+
+@law
+@given(LOGITS)
+def test_greedy_leaves_the_largest(drawn: Any) -> None:
+    logits = torch.from_numpy(drawn)
+    found = scores(generate.greedy(), logits)
+    assert torch.equal(kept(found).sum(-1), torch.ones(len(logits), dtype=torch.int64))
+    assert torch.equal(found.argmax(-1), logits.argmax(-1))
+
+
+@law
+@given(LOGITS, st.integers(1, 15), HEATS)
+def test_top_k_leaves_the_k_largest_and_their_equals(drawn: Any, k: int, heat: float) -> None:
+    logits = torch.from_numpy(drawn)
+    found = scores(generate.top_k(k=k, temperature=heat), logits)
+    for row, mask in zip(logits, kept(found), strict=True):
+        least = sorted(row.tolist(), reverse=True)[min(k, len(row)) - 1]
+        assert torch.equal(mask, row >= least)
+    assert torch.equal(found[kept(found)], (logits / heat)[kept(found)])
+
+
+@law
+@given(LOGITS, SHARES, HEATS)
+def test_top_p_leaves_the_fewest_that_hold_p(drawn: Any, p: float, heat: float) -> None:
+    """The token that crosses p is kept, and without the least of those kept p would not be reached."""
+    logits = torch.from_numpy(drawn)
+    found = scores(generate.top_p(p=p, temperature=heat), logits)
+    for chances, mask in zip((logits / heat).softmax(-1), kept(found), strict=True):
+        held = chances[mask].sum()
+        assert held >= p - 1e-9
+        assert held - chances[mask].min() < p + 1e-9
+        assert mask.all() or chances[mask].min() >= chances[~mask].max()
+
+
+@law
+@given(LOGITS, SHARES, HEATS)
+def test_min_p_compares_with_the_likeliest(drawn: Any, p: float, heat: float) -> None:
+    logits = torch.from_numpy(drawn)
+    found = scores(generate.min_p(p=p, temperature=heat), logits)
+    chances = (logits / heat).softmax(-1)
+    ratio = chances / chances.amax(-1, keepdim=True)
+    assert (kept(found) | (ratio < p * (1 + 1e-9))).all()
+    assert (~kept(found) | (ratio > p * (1 - 1e-9))).all()
+
+
+@law
+@given(LOGITS, st.data(), st.sampled_from([1.0, 1.3, 2.0]))
+def test_the_penalty_makes_seen_tokens_less_likely(drawn: Any, data: st.DataObject, penalty: float) -> None:
+    logits = torch.from_numpy(drawn)
+    seen = torch.tensor(data.draw(arrays.arrays(np.bool_, drawn.shape)))
+    found = scores(generate.temperature(repetition=penalty), logits, seen)
+    assert torch.equal(found[~seen], logits[~seen])
+    assert (found[seen] <= logits[seen]).all()
+    moved = seen & (logits != 0)
+    assert penalty == 1 or (found[moved] < logits[moved]).all()
+
+
+def test_the_penalty_comes_before_the_filter() -> None:
+    logits, seen = torch.tensor([[2.0, 1.5, 0.0]]), torch.tensor([[True, False, False]])
+    assert kept(scores(generate.top_k(k=1, repetition=2), logits, seen)).tolist() == [[False, True, False]]
+    assert kept(scores(generate.greedy(repetition=2), logits, seen)).tolist() == [[False, True, False]]
+
+
+def test_the_temperature_comes_before_the_filter() -> None:
+    logits = torch.tensor([[2.0, 1.0, 0.0]])
+    assert kept(scores(generate.top_p(p=0.7, temperature=1), logits)).tolist() == [[True, True, False]]
+    assert kept(scores(generate.top_p(p=0.7, temperature=0.25), logits)).tolist() == [[True, False, False]]
+
+
+def test_half_precision_is_scored_in_float32() -> None:
+    assert scores(generate.top_p(), torch.zeros(1, 3, dtype=torch.bfloat16)).dtype == torch.float32
+
+
+def draw(config: Any, vocab: int, seeds: list[int], entries: int | None = None, pad: int | None = None) -> Draw:
+    tokenizer: Any = SimpleNamespace(vocab_size=entries or vocab, pad=pad)
+    return Draw(config.build(Context()), tokenizer, vocab, seeds, torch.device("cpu"))
+
+
+def test_draws_follow_the_distribution() -> None:
+    logits = torch.tensor([[1.0, 0.0, -1.0, 2.0, -3.0]])
+    wanted = scores(generate.top_p(p=0.95), logits).softmax(-1)[0]
+    source = draw(generate.top_p(p=0.95), 5, [0])
+    tokens = torch.cat([source.next(logits)[0] for _ in range(6_000)])
+    found = tokens.bincount(minlength=5) / len(tokens)
+    assert found[4] == 0
+    # six standard errors of the likeliest token
+    assert (found - wanted).abs().max() < 6 * (0.25 / len(tokens)) ** 0.5
+
+
+@law
+@given(st.lists(st.integers(0, 2**32), min_size=1, max_size=5), st.integers(0, 2**16))
+def test_a_row_draws_the_same_among_others(seeds: list[int], noise: int) -> None:
+    logits = torch.randn(6, len(seeds), 20, generator=torch.Generator().manual_seed(noise))
+    together = draw(generate.temperature(), 20, seeds)
+    rows = torch.cat([together.next(step) for step in logits], dim=1)
+    for row, seed in enumerate(seeds):
+        alone = draw(generate.temperature(), 20, [seed])
+        assert torch.equal(rows[row], torch.cat([alone.next(step[row : row + 1]) for step in logits], dim=1)[0])
+
+
+def test_padding_and_rows_without_a_token_are_never_drawn() -> None:
+    source = draw(generate.temperature(), 8, [0], entries=5, pad=2)
+    logits = torch.tensor([[0.0, 0.0, 9.0, 0.0, 0.0, 9.0, 9.0, 9.0]])
+    assert {int(source.next(logits)) for _ in range(200)} == {0, 1, 3, 4}
+
+
+def test_what_was_seen_is_penalised() -> None:
+    source = draw(generate.greedy(repetition=2), 4, [0, 0])
+    source.saw(torch.tensor([[3, 1], [1, 3]]), [1, 1])
+    assert source.next(torch.tensor([[0.0, 1.0, 0.0, 1.5]] * 2)).tolist() == [[1], [3]]

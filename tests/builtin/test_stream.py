@@ -1,0 +1,53 @@
+"""Streamed text is the decoded text, whatever tokens come and however a character is cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_build_plugins.generate._stream import TextStream
+from tests.builtin.test_tokenizer import ANY_TEXT, PLAIN, SPACED
+from tests.laws import law
+
+BOTH = pytest.mark.parametrize("tokenizer", [PLAIN, SPACED], ids=["plain", "prefix_space"])
+
+
+@BOTH
+@law
+@given(prompt=ANY_TEXT, tokens=st.lists(st.integers(0, 299), max_size=30))
+def test_the_pieces_add_up_to_the_decoded_text(tokenizer: Any, prompt: str, tokens: list[int]) -> None:
+    before = tokenizer.encode(prompt) or [tokenizer.eos]
+    stream = TextStream(tokenizer, before)
+    text = "".join(stream.add(token) for token in tokens) + stream.end()
+    whole = tokenizer.decode([*before, *tokens])
+    assert tokenizer.decode(before) + text == whole
+
+
+@BOTH
+@law
+@given(prompt=ANY_TEXT, text=st.text(alphabet=st.sampled_from("aé日🙂 \n"), max_size=12))
+def test_no_piece_shows_half_a_character(tokenizer: Any, prompt: str, text: str) -> None:
+    before = tokenizer.encode(prompt) or [tokenizer.eos]
+    stream = TextStream(tokenizer, before)
+    shown = ""
+    for token in tokenizer.encode(text):
+        shown += stream.add(token)
+        assert shown in {(" " * extra + text)[: len(shown)] for extra in (0, 1)}
+    assert stream.end() == ""
+
+
+def test_a_character_of_four_bytes_comes_with_its_last_one() -> None:
+    stream = TextStream(PLAIN, PLAIN.encode("a"))
+    tokens = PLAIN.encode("🙂")
+    assert len(tokens) == 4
+    assert [stream.add(each) for each in tokens] == ["", "", "", "🙂"]
+
+
+def test_a_character_that_is_never_completed_is_shown_at_the_end() -> None:
+    stream = TextStream(PLAIN, PLAIN.encode("a"))
+    assert [stream.add(each) for each in PLAIN.encode("é")[:1]] == [""]
+    assert stream.end() == "\N{REPLACEMENT CHARACTER}"
+    assert stream.end() == ""
