@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from llm_build.interfaces import Piece as Piece
     from llm_build.resolve import load as load
     from llm_build.resolve import resolve as resolve
-    from llm_build.resolve import write as write
+    from llm_build.resolve.raising import write as write
     from llm_build.run import Job as Job
     from llm_build.run import Outcome as Outcome
     from llm_build.run import open_run as open_run
@@ -80,8 +80,10 @@ _HOME = {
         *["CapacityError", "DataError", "GenerationError", "LLMBuildError", "NonFiniteLoss"],
         *["PluginError", "RunError", "SpecError", "TrainingError"],
     ],
-    "llm_build.interfaces": ["Document", "Piece"],
-    "llm_build.resolve": ["load", "resolve", "write"],
+    "llm_build.document": ["Document"],
+    "llm_build.interfaces": ["Piece"],
+    "llm_build.resolve": ["load", "resolve"],
+    "llm_build.resolve.raising": ["write"],
     "llm_build.run": ["Job", "Outcome", "open_run", "train"],
     "llm_build.spec": ["Spec"],
     "llm_build.step": ["Field", "State", "StateSpec", "Step", "View", "make_state"],

@@ -7,11 +7,9 @@ and leaves all others usable. Two owners of one id are no fault until a spec use
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +19,7 @@ import pluggy
 
 from llm_build import hookspecs
 from llm_build.components import Config
+from llm_build.discovery import entry_points
 from llm_build.errors import PluginError
 
 BUILT_IN = "llm-build"
@@ -160,6 +159,8 @@ def _entries(offer: Mapping[str, str] | Iterable[type[Config]], owner: Owner) ->
 
 
 def _module_of_file(file: Path) -> ModuleType:
+    import importlib.util  # only a plugin in a file needs it
+
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None or not file.is_file():
         raise FileNotFoundError(f"{file} is not a Python file")
@@ -173,16 +174,21 @@ def _module_of_file(file: Path) -> ModuleType:
 def installed() -> Registry:
     """The registry of this process: every plugin whose distribution is installed."""
     registry = Registry()
-    for point in metadata.entry_points(group=hookspecs.GROUP):
-        owner = Owner(
-            distribution=point.dist.name if point.dist else "?",
-            version=point.dist.version if point.dist else "",
-            entry=point.name,
-        )
+    for point in entry_points(hookspecs.GROUP):
+        owner = Owner(distribution=point.distribution, version=point.version, entry=point.name)
         try:
-            plugin = point.load()
+            plugin = _load(point.value)
         except Exception as fault:  # an entry point may fail in any way; the others must not
             registry.faults.append(PluginFault(owner, f"{type(fault).__name__}: {fault}"))
             continue
         registry.add(plugin, owner)
     return registry
+
+
+def _load(value: str) -> Any:
+    """What an entry point names: a module, or an object in one."""
+    module, _, names = value.partition("[")[0].strip().partition(":")
+    found: Any = importlib.import_module(module.strip())
+    for name in filter(None, names.strip().split(".")):
+        found = getattr(found, name)
+    return found

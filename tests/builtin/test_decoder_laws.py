@@ -39,7 +39,7 @@ def test_a_change_never_moves_what_came_before(case: Case, data: st.DataObject) 
 def test_the_gradient_to_the_future_is_exactly_zero_and_to_the_present_is_not(case: Case, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, case.length - 1))
     embedded = []
-    case.model.embedding.register_forward_hook(lambda module, inputs, out: embedded.append(out))
+    case.model.embedding.register_forward_hook(lambda _module, _inputs, out: embedded.append(out))
     # before the norms, which may map a narrow vector to a constant
     summed = case.model.hidden(case.tokens)[0][:, place]
     (gradient,) = torch.autograd.grad((summed * torch.randn_like(summed)).sum(), embedded[0])

@@ -44,7 +44,7 @@ def needed(distribution: str, without: str, seen: set[str] | None = None) -> Ite
     """The installed distributions that one needs, and that these need in turn."""
     seen = {without} if seen is None else seen
     for requirement in metadata.requires(distribution) or []:
-        name = re.split(r"[^\w.-]", requirement)[0]
+        name = re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
         if "extra ==" in requirement or name in seen or not is_installed(name):
             continue
         seen.add(name)

@@ -41,6 +41,7 @@ def test_the_json_says_the_same_as_the_text(name: str) -> None:
     assert found
     for each in found:
         assert f"error[{each['code']}]: {each['message']}" in text
-        assert f"{each['span']['file']}:{each['span']['line']}:{each['span']['column']}" in text
+        place = f":{each['span']['line']}:{each['span']['column']}" if name != "empty" else ""
+        assert f"--> {each['span']['file']}{place}\n" in text
         assert all(related["message"] in text for related in each["related"])
         assert each["help"] in text

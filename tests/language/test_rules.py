@@ -6,13 +6,17 @@ import re
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from llm_build import Share, build, load, write
-from llm_build.diagnostics import Severity
+from llm_build.cost import decide
+from llm_build.diagnostics import Severity, Source
+from llm_build.resolve import read
 from llm_build_plugins import attention, ffn, model, norm
 
 from tests.language.reading import BLOCK, decoder, fault, faults, filled, pointed, reading
+from tests.language.table import table
 
 
 def model_of(spec: str | Path, *settings: str):
@@ -445,6 +449,17 @@ def test_rule_23_blocks_that_share_must_be_equal() -> None:
     assert fault(decoder(layers=layers)).code == "E311"
 
 
+def test_rule_23_a_component_is_built_once_where_it_is_stated() -> None:
+    def blocks(**fields: Any) -> Any:
+        return 2 * model.block(attention=attention.gqa(heads=4, **fields), ffn=ffn.swiglu())
+
+    sizes = {"dim": 32, "vocab": 64, "context": 16, "norm": norm.rms()}
+    inherited = build(model.decoder(position=table(), layers=blocks(), **sizes)).layers
+    assert inherited[0].attention.position is inherited[1].attention.position
+    stated = build(model.decoder(layers=blocks(position=table()), **sizes)).layers
+    assert stated[0].attention.position is not stated[1].attention.position
+
+
 def test_rule_24_write_finds_runs_and_cycles() -> None:
     lets = f"let a = {BLOCK}\nlet b = a {{ attention {{ bias = true }} }}"
 
@@ -494,3 +509,19 @@ def test_rule_26_nested_lets_cost_no_more_than_their_size() -> None:
 def test_rule_27_an_unknown_component_is_reported_once() -> None:
     spec = decoder(layers="2 * block { attention = gqq { heads = nothing / 2, x = 1, y { z = 2 } }, ffn = swiglu }")
     assert [(each.code, pointed(each)) for each in faults(spec)] == [("E304", "gqq"), ("E201", "nothing")]
+
+
+def test_rule_22_params_is_decided_where_the_model_is_built() -> None:
+    spec = decoder(fields="embedding = token")
+    exact = sum(each.numel() for each in build(load(spec)).parameters())
+    block = sum(each.numel() for each in build(load(spec)).layers[0].parameters())
+    fine = f"require params(model) == {exact}\nrequire params(model.layers[0]) == {block}\n"
+    assert not read(Source("t.llm", spec + fine), measure=decide).errors
+    (found,) = read(Source("t.llm", spec + f"require params(model) < {exact}\n"), measure=decide).errors
+    assert (found.code, f"{exact:_} < {exact:_} arrived" in found.message) == ("E309", True)
+
+
+@pytest.mark.parametrize("what", ["flops", "memory"])
+def test_rule_22_what_cannot_be_measured_yet_is_refused(what: str) -> None:
+    (found,) = read(Source("t.llm", decoder() + f"require {what}(model) < 1T\n"), measure=decide).errors
+    assert (found.code, what in found.message, pointed(found)) == ("E312", True, f"{what}(model)")

@@ -15,7 +15,7 @@ MODULE = "llm_build_plugins.attention.gqa_module:GroupedQueryAttention"
 HEADS = 2**16
 
 
-def inverse_root(config: Any, context: Any) -> float:
+def inverse_root(config: Any, _context: Any) -> float:
     scale: float = config.head_dim**-0.5
     return scale
 

@@ -10,7 +10,7 @@ from llm_build.components import divisors
 from llm_build_plugins.attention._shared import HEADS, MODULE, SoftmaxAttention
 
 
-def all_heads(config: Any, context: Any) -> int:
+def all_heads(config: Any, _context: Any) -> int:
     heads: int = config.heads
     return heads
 

@@ -53,7 +53,7 @@ class GroupedQueryAttention(nn.Module):
             q, k = self.q_norm(q), self.k_norm(k)
         if self.position is not None:
             q, k = self.position.rotate(q, step.positions), self.position.rotate(k, step.positions)
-        y: Tensor = step.attend(  # [B, T, H, E]
+        heads = step.attend(  # [B, T, H, E]
             q,
             k,
             v,
@@ -65,5 +65,5 @@ class GroupedQueryAttention(nn.Module):
             sinks=self.sinks,
             dropout=self.dropout if self.training else 0.0,
         )
-        y = self.out(y.flatten(2))
+        y: Tensor = self.out(heads.flatten(2))
         return y

@@ -7,7 +7,7 @@ from typing import Any
 from llm_build import Config, component, flag, part, size
 
 
-def four_dims(config: Any, context: Any) -> int:
+def four_dims(_config: Any, context: Any) -> int:
     dim: int = context.need("dim")
     return 4 * dim
 

@@ -9,8 +9,8 @@ from llm_build import Config, Context, component, part, text
 class block(Config):
     """One layer: an attention branch, then a feed-forward branch, on a residual stream.
 
-    `norm` is a recipe for the placement, which makes one a branch. Blocks of a stack with the same `share` are one module
-    and must be equal. Source: Vaswani et al. 2017, "Attention is all you need", section 3.1.
+    `norm` is a recipe for the placement, which makes one a branch. Blocks of a stack with the same `share` are one
+    module and must be equal. Source: Vaswani et al. 2017, "Attention is all you need", section 3.1.
     """
 
     placement: Config = part("placement", default="pre")

@@ -58,7 +58,7 @@ class Decoder(nn.Module):
         positions: Tensor | None = None,
         documents: Tensor | None = None,
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The same arguments → what the head receives [B, T, D], and the layers' losses, each summed over the layers."""
+        """The same arguments → what the head receives [B, T, D], and the losses, each summed over the layers."""
         step = Step.begin(tokens, state, count=count, positions=positions, documents=documents)
         x = self.embedding(tokens)
         if self.position is not None:

@@ -11,8 +11,8 @@ from llm_build import Config, Context, Problem, component, flag, number
 class rope(Config):
     """Rotary positions: each pair of a head's dimensions turns by an angle that grows with the place in the sequence.
 
-    Pair i turns by position / theta^(2i / R), where R is how many dimensions of a head rotate. Dimension i is paired with
-    i + R/2, or, interleaved, 2i with 2i + 1.
+    Pair i turns by position / theta^(2i / R), where R is how many dimensions of a head rotate. Dimension i is paired
+    with i + R/2, or, interleaved, 2i with 2i + 1.
     Source: Su et al. 2021, "RoFormer", section 3.2; the half-split pairing is GPT-NeoX's.
     """
 

@@ -49,7 +49,7 @@ class RoPE(nn.Module):
         return torch.stack((-turns, turns), dim=-1).flatten() if self.interleaved else torch.cat((-turns, turns))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # a cast to bfloat16 must not round the frequencies, nor a cast to float64 keep float32's, nor to_empty lose them
+        # bfloat16 must not round the frequencies, float64 must not keep float32's, to_empty must not lose them
         nn.Module._apply(self, fn, recurse)
         self.frequencies = self._frequencies(self.frequencies)
         return self

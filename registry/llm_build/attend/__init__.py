@@ -1,4 +1,4 @@
-"""The one attention dispatcher and its kernels. Everything that attends goes through `attend`, by way of `Step.attend`."""
+"""The one attention dispatcher and its kernels. Mixers reach it through `Step.attend`."""
 
 from llm_build.attend.dispatch import attend
 from llm_build.attend.eager import eager

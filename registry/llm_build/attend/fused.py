@@ -12,7 +12,7 @@ from llm_build.attend.options import Options, Places
 FLASH_HEAD_DIM = 256
 
 
-def fused(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> Tensor:
+def fused(q: Tensor, k: Tensor, v: Tensor, _places: Places, options: Options) -> Tensor:
     """q [B, T, H, E], k [B, T, K, E], v [B, T, K, Ev] → [B, T, H, Ev]. Keys are never repeated in memory."""
     heads, kv_heads = q.shape[2], k.shape[2]
     if heads == kv_heads or shares_keys(q):

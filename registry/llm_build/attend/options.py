@@ -15,8 +15,8 @@ Relation = Callable[[Tensor, Tensor], Tensor]
 class Places:
     """Where queries and keys stand.
 
-    q_index [B, T] and k_index [B, S] are places in the sequence, -1 = no token; documents [B, T] are those of queries and
-    keys alike. Static: `plain`, nothing but causality decides what is seen; `padded`, some queries may be no token.
+    q_index [B, T] and k_index [B, S] are places in the sequence, -1 = no token; documents [B, T] are those of queries
+    and keys alike. Static: `plain`, nothing but causality decides what is seen; `padded`, some queries may be no token.
     """
 
     q_index: Tensor

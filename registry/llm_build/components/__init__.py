@@ -1,6 +1,6 @@
 """Components: config classes, their fields and slots. Torch-free."""
 
-from llm_build.components.config import Config, ComponentInfo, Origin, can, component, id_of, instantiate
+from llm_build.components.config import Config, ComponentInfo, Origin, can, component, id_of, instantiate, walk
 from llm_build.components.fields import (
     FieldSpec,
     amount,
@@ -54,4 +54,5 @@ __all__ = [
     "share",
     "size",
     "text",
+    "walk",
 ]

@@ -210,6 +210,16 @@ def can(config: Any, capability: str) -> bool:
     return info is not None and capability in info.capabilities
 
 
+def walk(config: Config) -> Iterator[Config]:
+    """A config and every component in it, at any depth, each where it stands."""
+    yield config
+    for name in fields.field_specs(config):
+        value = getattr(config, name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, Config):
+                yield from walk(each)
+
+
 def instantiate(config: Config, context: Context) -> Any:
     """The module of a filled config: its class is imported now and called with (config, context)."""
     info = config.__component__

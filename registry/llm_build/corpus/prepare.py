@@ -10,7 +10,8 @@ import attrs
 from llm_build.corpus.store import Tokens, cache_folder, tokenised
 from llm_build.corpus.windows import HeldOut, Windows
 from llm_build.errors import DataError
-from llm_build.interfaces import Data, Document, Tokenizer
+from llm_build.document import Document
+from llm_build.interfaces import Data, Tokenizer
 
 
 @attrs.frozen

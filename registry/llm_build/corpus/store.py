@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_build.errors import DataError
-from llm_build.interfaces import Document, Tokenizer
+from llm_build.document import Document
+from llm_build.interfaces import Tokenizer
 
 LAYOUT = 1
 """Goes up when the same documents would give another file."""

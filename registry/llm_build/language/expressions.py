@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from fractions import Fraction
 
 import attrs
@@ -27,6 +26,7 @@ from llm_build.language.values import (
     beyond,
     described,
     shown,
+    similar,
 )
 
 CHAIN_LIMIT = 100
@@ -257,8 +257,8 @@ class Evaluator:
         if text is not None:
             return f"`{name}` is a field, not in scope: add `param {name} = {text}`"
         names = [*self.params, *(each for each, it in where.file.bindings.items() if it.index < where.index)]
-        near = get_close_matches(name, names, 1)
-        return f"a name that is in scope is similar: `{near[0]}`" if near else f"add `param {name} = …` above"
+        near = similar(name, names)
+        return f"a name that is in scope is similar: `{near}`" if near else f"add `param {name} = …` above"
 
     def _amended(self, node: tree.Amended, where: Where) -> Value:
         value = self.evaluate(node.base, where)
@@ -271,8 +271,8 @@ class Evaluator:
     def _call(self, node: tree.Call, where: Where) -> Value:
         name, span = node.function.name, where.span(node)
         if name not in FUNCTIONS:
-            near = get_close_matches(name, FUNCTIONS, 1, 0.8)
-            advice = f"write `{near[0]}(…)`" if near else f"write `{name} {{ … }}` with named fields"
+            near = similar(name, FUNCTIONS, 0.8)
+            advice = f"write `{near}(…)`" if near else f"write `{name} {{ … }}` with named fields"
             raise Wrong(f"only built-in functions are called; `{name}` is none of {', '.join(sorted(FUNCTIONS))}", advice, "E204")
         if name in {"count", "params", "flops", "memory"}:
             return self.resolved_call(name, node, where)

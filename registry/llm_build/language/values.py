@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from fractions import Fraction
 from typing import Any, Final
@@ -176,3 +176,10 @@ def beyond(name: str, count: int, first: int, stop: int) -> Wrong:
     what = f"[{first}]" if stop == first + 1 else f"[{first}:{stop}]"
     advice = f"select from 0 to {count - 1}" if count else f"give `{name}` its layers first"
     return Wrong(f"`{name}` holds {count} layers; {what} selects beyond them", advice, "E211")
+
+
+def similar(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """The name that is nearest to a misspelt one, or "" where none is near."""
+    from difflib import get_close_matches  # only a fault needs it
+
+    return next(iter(get_close_matches(name, list(names), 1, cutoff)), "")

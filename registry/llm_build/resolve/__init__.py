@@ -1,6 +1,6 @@
 """Tree and registry → checked configs, with every fault at once."""
 
-from llm_build.resolve.reading import Reading, load, problems, read, resolve, source_of, write
-from llm_build.resolve.requires import Measure, walk
+from llm_build.resolve.configs import problems, resolve
+from llm_build.resolve.reading import Reading, load, read, source_of
 
-__all__ = ["Measure", "Reading", "load", "problems", "read", "resolve", "source_of", "walk", "write"]
+__all__ = ["Reading", "load", "problems", "read", "resolve", "source_of"]

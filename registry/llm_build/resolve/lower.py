@@ -7,7 +7,6 @@ nothing from it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from llm_build.components import (
 from llm_build.diagnostics import Diagnostic, Related, Span
 from llm_build.errors import PluginError
 from llm_build.language.scope import Binding
-from llm_build.language.values import DEFAULT, FAULTY, Component, Head, Setting, Value, described
+from llm_build.language.values import DEFAULT, FAULTY, Component, Head, Setting, Value, described, similar
 from llm_build.registry import Entry, Registry
 from llm_build.spec import Spec
 
@@ -159,7 +158,7 @@ class Lowering:
 
     def _unknown(self, head: Head, names: list[str], slot: str, value: Value | None = None) -> None:
         elsewhere = self.registry.slots_of(head.name)
-        near = get_close_matches(head.name, names, 1, 0.6)
+        near = similar(head.name, names)
         if elsewhere and slot:
             message = f"this field takes a component of slot {slot}; `{head.name}` is one of slot {elsewhere[0]}"
             advice = f"slot {slot} has {_listed(names)}"
@@ -168,15 +167,15 @@ class Lowering:
             advice = f"install the plugin that brings the namespace `{head.name.split('.')[0]}`, then look at `llm-build plugins`"
         else:
             message = f"no component `{head}` is installed" + (f" in slot {slot}" if slot else "")
-            advice = f"a component with a similar name exists: `{near[0]}`" if near else f"slot {slot} has {_listed(names)}"
+            advice = f"a component with a similar name exists: `{near}`" if near else f"slot {slot} has {_listed(names)}"
             if not near and not slot:
                 advice = head.hint()
         self._fault("E304", message, head.span, advice, value.related if value else ())
 
     def _unknown_field(self, cls: type[Config], name: str, setting: Setting, data: Component, path: str) -> None:
         names = list(field_specs(cls))
-        near = get_close_matches(name, names, 1, 0.6)
-        advice = f"a field with a similar name exists: `{near[0]}`" if near else f"its fields are {_listed(names)}"
+        near = similar(name, names)
+        advice = f"a field with a similar name exists: `{near}`" if near else f"its fields are {_listed(names)}"
         what = "a spec" if cls is Spec else cls.__component__.name
         # a change to many layers does not show which of them it does not fit
         where = "" if _within(setting.place, data.span) or "[" not in path else f" ({path})"

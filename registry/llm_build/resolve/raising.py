@@ -1,4 +1,4 @@
-"""Configs → what the writer writes: the way back from lowering. Only what a config states is written."""
+"""Configs → text: the way back from lowering. Only what a config states is written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from typing import Any
 from llm_build.components import UNSET, Config, FieldSpec, PartKind, PartsKind, Refusal, field_specs
 from llm_build.diagnostics import Diagnostic
 from llm_build.errors import SpecError
-from llm_build.language.writer import Written
+from llm_build.language.writer import Written, write_spec
+from llm_build.spec import Spec
+
+
+def write(config: Config) -> str:
+    """A config as the text of a spec: `load(write(config)) == config`.
+
+    A config other than a whole `Spec` must be a model; it is written as the spec of that model.
+    """
+    return write_spec(raised(config if isinstance(config, Spec) else Spec(model=config)))
 
 
 def raised(config: Config) -> Written:

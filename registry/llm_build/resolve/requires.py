@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
 import attrs
 
-from llm_build.components import Config, Share, field_specs
+from llm_build.components import Config, Share, field_specs, walk
 from llm_build.context import Context
 from llm_build.diagnostics import Diagnostic
 from llm_build.language import tree
@@ -144,13 +144,3 @@ def _count(layers: Value, component: Value) -> int:
 def _is(config: Config, head: Head) -> bool:
     info = config.__component__
     return info.name == head.name and head.slot in (None, info.slot)
-
-
-def walk(config: Config) -> Iterator[Config]:
-    """A config and every component in it, at any depth, each where it stands."""
-    yield config
-    for name in field_specs(config):
-        value = getattr(config, name)
-        for each in value if isinstance(value, tuple) else (value,):
-            if isinstance(each, Config):
-                yield from walk(each)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from llm_build import __version__
-from llm_build.components import Config, id_of
+from llm_build.components import Config, id_of, walk
 from llm_build.registry import installed
-from llm_build.resolve import walk
+
 
 
 def provenance(spec: Config) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from llm_build.components import Config
 from llm_build.context import Context
 from llm_build.corpus import prepare
 from llm_build.errors import TrainingError
-from llm_build.resolve import resolve, write
+from llm_build.resolve import resolve
+from llm_build.resolve.raising import write
 from llm_build.run.compute import Compute
 from llm_build.run.curve import draw_curve
 from llm_build.run.directory import RunDirectory

@@ -41,8 +41,8 @@ class State:
     def reserve(self, count: int | Sequence[int]) -> None:
         """Make room for `count` tokens a row, one number for all or one each, in the next call of the model.
 
-        `count` bounds what that call appends. Raises `CapacityError`, having changed nothing, where a row is too short or
-        more than `max_step` tokens are asked for.
+        `count` bounds what that call appends. Raises `CapacityError`, having changed nothing, where a row is too short
+        or more than `max_step` tokens are asked for.
         """
         counts = [count] * self.rows if isinstance(count, int) else list(count)
         self._refuse(counts)
@@ -62,9 +62,9 @@ class State:
                 view.reset(index)
 
     def begin(self, count: Tensor | None, new: int) -> tuple[Tensor, Tensor]:
-        """index [B, T], -1 past `count`, and positions [B, T] of `new` tokens a row. Models call this through `Step.begin`.
+        """index [B, T], -1 past `count`, and positions [B, T] of `new` tokens a row.
 
-        Raises `CapacityError` where `reserve` was not called for this call.
+        Models call this through `Step.begin`. Raises `CapacityError` where `reserve` was not called for this call.
         """
         if self._granted is None or (count is None and new > self._granted):
             raise CapacityError(

@@ -58,7 +58,7 @@ class Step:
     ) -> Step:
         """The step of a whole model, from the arguments of its call. Real tokens stand first in their row.
 
-        Raises `GenerationError` for a state under gradients or beside documents, `CapacityError` for one of another size.
+        Raises `GenerationError` for a state under gradients or beside documents, `CapacityError` for other rows.
         """
         rows, new = tokens.shape
         if state is None:
@@ -111,8 +111,8 @@ class Step:
         gives the keys and values to attend over where these are not what is stored. Scores are scaled by `scale`
         (1 / sqrt(E)), capped to ±`softcap`, then `bias` is added. `sinks` [H] are logits that take weight and give
         nothing. A `window` of w sees the w latest positions, its own among them. `bias` and `mask` are functions of
-        (q_index [B, T, 1], k_index [B, 1, S]) → [B, H, T, S] and bool [B, T, S]. A query with nothing to see gives zeros.
-        `dropout` acts whenever it is not 0: pass it while training only.
+        (q_index [B, T, 1], k_index [B, 1, S]) → [B, H, T, S] and bool [B, T, S]. A query with nothing to see gives
+        zeros. `dropout` acts whenever it is not 0: pass it while training only.
         """
         stored = {"k": k} if v is None else {"k": k, "v": v}
         k_index = self.index

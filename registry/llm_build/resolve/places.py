@@ -1,0 +1,69 @@
+"""Where a fault stands in the text, and what stands elsewhere and explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from llm_build.components import field_specs
+from llm_build.diagnostics import Diagnostic, Related
+from llm_build.language.scope import Binding
+from llm_build.resolve.fill import Fault, Filler
+from llm_build.resolve.lower import Lowering
+
+USES_SHOWN = 3
+
+
+def unplaced(fault: Fault) -> Diagnostic:
+    problem = fault.problem
+    path = f"{fault.path}.{problem.field}".strip(".")
+    return Diagnostic(code=problem.code, message=problem.message, path=path, help=problem.help)
+
+
+def placed(fault: Fault, lowering: Lowering, filler: Filler) -> Diagnostic:
+    """A fault of a config, with the span of the field at fault, or of the nearest thing around it that was written."""
+    plain = unplaced(fault)
+    config, path = fault.config, fault.path
+    while id(config) not in lowering.places and path:
+        path = path.rpartition(".")[0]
+        config = filler.paths.get(path, config)
+    place = lowering.places.get(id(config))
+    if place is None:
+        return plain
+    setting = place.fields.get(fault.problem.field) if config is fault.config else None
+    span = setting.value.span if setting else place.span
+    related = [*(setting.value.related if setting else ()), *_explained(fault, lowering, filler)]
+    return attrs.evolve(plain, span=span, related=tuple(related))
+
+
+def _explained(fault: Fault, lowering: Lowering, filler: Filler) -> Iterable[Related]:
+    """Where the other fields that a problem names were set, in the component itself or further out."""
+    for name in fault.problem.related:
+        own = name in field_specs(fault.config)
+        config = fault.config if own else filler.paths.get(fault.context.owners.get(name, ""))
+        place = lowering.places.get(id(config))
+        if place and name in place.fields:
+            yield Related(f"`{name}` set here", place.fields[name].value.span)
+
+
+def ordered(found: Iterable[Diagnostic], bindings: Iterable[Binding]) -> tuple[Diagnostic, ...]:
+    """Each fault once, in the order of the text; one inside a let names the places where the let is used."""
+    unique: dict[object, Diagnostic] = {}
+    for each in found:
+        unique.setdefault((each.code, each.span, each.message), each)
+    placed = [_with_uses(each, bindings) for each in unique.values()]
+    return tuple(sorted(placed, key=lambda each: (each.span.source.name, each.span.start) if each.span else ("", -1)))
+
+
+def _with_uses(diagnostic: Diagnostic, bindings: Iterable[Binding]) -> Diagnostic:
+    span = diagnostic.span
+    if span is None:
+        return diagnostic
+    for binding in bindings:
+        inside = binding.extent.source is span.source and binding.extent.start <= span.start < binding.extent.end
+        if inside and not binding.is_param:
+            uses = dict.fromkeys(use for use in binding.uses)
+            related = tuple(Related("used here", use) for use in list(uses)[:USES_SHOWN])
+            return attrs.evolve(diagnostic, related=(*diagnostic.related, *related))
+    return diagnostic
