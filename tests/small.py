@@ -25,7 +25,7 @@ model = decoder {{
   head = linear {{ tie = {tie}, bias = {bias} }}
 }}
 data = files {{ paths = ["{data}/*.txt"], held_out = 20% }}
-train = pretrain {{ steps = 6, batch = 4, optimizer = adamw {{ lr = 1e-2 }}, {train} }}
+train = pretrain {{ {length}, optimizer = adamw {{ lr = {lr} }}, {train} }}
 generate = decode {{ sampler = {sampler}, cache = dense, max_new = 8 }}
 """
 
@@ -39,6 +39,8 @@ def spec_text(
     bias: bool = False,
     train: str = "schedule = warmup_cosine { warmup = 2 }",
     sampler: str = "greedy",
+    length: str = "steps = 6, batch = 4",
+    lr: str = "1e-2",
 ) -> str:
     """The text of the spec; `data` is a folder of .txt files."""
     return SPEC.format(
@@ -49,6 +51,8 @@ def spec_text(
         bias=str(bias).lower(),
         train=train,
         sampler=sampler,
+        length=length,
+        lr=lr,
     )
 
 

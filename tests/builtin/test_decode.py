@@ -79,15 +79,18 @@ def test_rows_stop_at_eos_each_by_itself() -> None:
     with torch.no_grad():
         model.head.bias.zero_()
         model.head.bias[TOKENIZER.eos] = 4.0  # a chance of about one in six
-    found = pieces(model, ["a", "def", ""] * 3, "temperature", max_new=12)
+    prompts = ["a", "def", ""] * 3
+    found = pieces(model, prompts, "temperature", max_new=12)
     ends = {each.row: each for each in found if each.finish}
     lengths = [sum(each.row == row and each.finish is None for each in found) for row in range(9)]
     assert sorted(ends) == list(range(9))
     assert len({lengths[row] for row in ends if ends[row].finish == "eos"}) > 2
     assert all(lengths[row] == 12 or ends[row].finish == "eos" for row in ends)
-    for row, end in ends.items():
-        assert not end.text
-        assert [each for each in found if each.row == row][-1] is end
+    for row, prompt in enumerate(prompts):
+        own = [each for each in found if each.row == row]
+        assert own[-1] is ends[row]
+        tokens = [each.token for each in own if each.token is not None]
+        assert prompt + "".join(each.text for each in own) == TOKENIZER.decode([*TOKENIZER.encode(prompt), *tokens])
 
 
 def test_the_context_ends_a_text() -> None:

@@ -122,6 +122,15 @@ def test_what_is_kept_per_sequence_follows_ragged_counts(rows: int, length: int,
         assert all(layer["mixer"].sequence["seen"].tolist() == done for layer in state.views)
 
 
+def test_a_step_keeps_nothing_for_a_row_without_new_tokens() -> None:
+    state, count = make_state(Toy(2), rows=2, capacity=4), torch.tensor([0, 1])
+    state.reserve([0, 1])
+    with torch.no_grad():
+        step = Step.begin(torch.zeros(2, 1, dtype=torch.int64), state, count=count).at(0).at("mixer")
+    step.keep("h", torch.full((2, 2), float("nan")).where(count[:, None] == 0, 1.0))
+    assert state.views[0]["mixer"].sequence["h"].tolist() == [[0, 0], [1, 1]]
+
+
 def test_keep_leaves_a_row_without_new_tokens_alone_and_reset_zeroes_one() -> None:
     state = make_state(Toy(2), rows=3, capacity=4)
     view = state.views[0]["mixer"]

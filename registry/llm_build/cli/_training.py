@@ -35,7 +35,7 @@ def trained(
         read.config,
         out=out,
         name=Path(spec).stem,
-        source=read.text,
+        source=read.source.text,
         device=device,
         dtype=dtype,
         seed=seed,

@@ -253,9 +253,11 @@ class Evaluator:
         return Value(Head(node.name, None, span, lambda: self._hint(name, where)), span)
 
     def _hint(self, name: str, where: Where) -> str:
-        text = where.file.field_text(name)
-        if text is not None:
-            return f"`{name}` is a field, not in scope: add `param {name} = {text}`"
+        value = where.file.field_value(name)
+        if value in where.file.bindings:
+            return f"`{name}` is a field, not in scope: write `{value}`, which it is set to"
+        if value is not None:
+            return f"`{name}` is a field, not in scope: add `param {name} = {value}`"
         names = [*self.params, *(each for each, it in where.file.bindings.items() if it.index < where.index)]
         near = similar(name, names)
         return f"a name that is in scope is similar: `{near}`" if near else f"add `param {name} = …` above"

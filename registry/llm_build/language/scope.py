@@ -43,11 +43,15 @@ class FileScope:
     def span(self, node: tree.Placed) -> Span:
         return Span(self.source, node.start, node.end)
 
-    def field_text(self, name: str) -> str | None:
-        """What the file sets a field of this name to somewhere ("512", or "…"), or None where it never does."""
-        found = [node for node in _assigns(self.statements) if node.target.simple and node.target.name == name]
-        values = [node.value.text for node in found if isinstance(node.value, tree.Number)]
-        return values[0] if values else "…" if found else None
+    def field_value(self, name: str) -> str | None:
+        """What the file sets a field of this name to somewhere: "512", "width", or "…"; None where it never does."""
+        values = [node.value for node in _assigns(self.statements) if node.target.simple and node.target.name == name]
+        for value in values:
+            if isinstance(value, tree.Number):
+                return value.text
+            if isinstance(value, tree.Reference) and value.simple:
+                return value.name
+        return "…" if values else None
 
 
 def _assigns(nodes: Iterable[object]) -> Iterator[tree.Assign]:

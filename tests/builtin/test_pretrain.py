@@ -1,0 +1,169 @@
+"""The trainer: its length and batch, gradients in parts, the weights that it keeps, and a loss that is not finite."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from llm_build import Context, NonFiniteLoss, SpecError, train
+from llm_build.run import Job, Measured
+from llm_build_plugins import train as parts
+from tests.small import small_spec, write_texts
+
+CALM = "schedule = none, samples = 0"
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_texts(tmp_path_factory.mktemp("texts"))
+
+
+def trained(texts: Path, out: Path, extra: str = CALM, seed: int = 0, dtype: str = "float64", **options: Any) -> Any:
+    config = small_spec(texts, train=extra, **options)
+    return train(config, out=out, device="cpu", dtype=dtype, seed=seed)
+
+
+def records(result: Any, name: str) -> list[float]:
+    return [each[name] for each in result.run.directory.records() if name in each]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"batch": 2}, "pretrain takes exactly one of steps, epochs or tokens; none arrived"),
+        ({"steps": 2, "tokens": 9, "batch": 2}, "exactly one of steps, epochs or tokens; steps and tokens arrived"),
+        ({"steps": 2}, "pretrain takes exactly one of batch or batch_tokens; none arrived"),
+        ({"steps": 2, "batch": 2, "batch_tokens": 32}, "one of batch or batch_tokens; batch and batch_tokens arrived"),
+        ({"steps": 2, "batch_tokens": 40}, "batch_tokens must be a multiple of the context, 16; 40 arrived"),
+        ({"steps": 2, "batch_tokens": 8}, "batch_tokens must be a multiple of the context, 16; 8 arrived"),
+        ({"steps": 2, "batch": 6, "accumulate": 4}, "accumulate must divide the batch of 6 sequences; 4 arrived"),
+        ({"steps": 2, "batch": 2, "eval_every": 0}, "eval_every must be at least one step; 0 arrived"),
+    ],
+)
+def test_faulty_configs_are_refused(options: Any, expected: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parts.pretrain(**options).build(Context(context=16))
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("length", "steps"),
+    [("steps = 3, batch = 4", 3), ("tokens = 257, batch_tokens = 64", 5), ("epochs = 0.5, batch = 8", None)],
+)
+def test_the_length_is_in_steps_tokens_or_epochs(texts: Path, tmp_path: Path, length: str, steps: int | None) -> None:
+    config = small_spec(texts, train=CALM, length=length)
+    outcome = train(config, out=tmp_path / "run", device="cpu").outcome
+    expected = math.ceil(0.5 * windows(tmp_path / "run", texts) / 8) if steps is None else steps
+    assert outcome.steps == expected
+    assert outcome.tokens == outcome.steps * (8 if "epochs" in length else 4) * 16
+
+
+def windows(run: Path, texts: Path) -> int:
+    from llm_build.corpus import prepare
+    from tests.small import small_part
+
+    tokenizer = small_part("tokenizer")
+    tokenizer.load(run / "tokenizer.json")
+    return prepare(small_part("data", data=texts), tokenizer, 16, 0).train.count
+
+
+def test_a_batch_in_parts_is_the_same_batch(texts: Path, tmp_path: Path) -> None:
+    whole = trained(texts, tmp_path / "whole")
+    cut = trained(texts, tmp_path / "cut", f"accumulate = 4, {CALM}")
+    assert records(cut, "loss") == pytest.approx(records(whole, "loss"), rel=1e-9)
+    assert records(cut, "norm") == pytest.approx(records(whole, "norm"), rel=1e-9)
+
+
+def test_equal_seeds_train_the_same_and_others_do_not(texts: Path, tmp_path: Path) -> None:
+    runs = [trained(texts, tmp_path / str(index), seed=seed, dropout=0.1) for index, seed in enumerate((1, 1, 2))]
+    losses = [records(each, "loss") for each in runs]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_it_learns_a_pattern(texts: Path, tmp_path: Path) -> None:
+    result = trained(texts, tmp_path / "run", CALM, length="steps = 60, batch = 8", dtype="float32")
+    assert records(result, "loss")[0] > 5
+    assert result.outcome.held_out.nats < 3.5
+
+
+def test_the_gradient_is_clipped_to_its_norm(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    norms = []
+    step = torch.optim.AdamW.step
+
+    def spy(self: Any, *args: Any) -> Any:
+        gradients = [each.grad for group in self.param_groups for each in group["params"]]
+        norms.append(float(torch.stack([each.norm() for each in gradients]).norm()))
+        return step(self, *args)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    trained(texts, tmp_path / "run", f"clip = 0.125, {CALM}")
+    assert norms == pytest.approx([0.125] * 6, rel=1e-4)
+
+
+def test_the_schedule_sets_the_rate(texts: Path, tmp_path: Path) -> None:
+    result = trained(texts, tmp_path / "run", "schedule = warmup_cosine { warmup = 2, start = 50%, floor = 10% }")
+    assert records(result, "lr") == pytest.approx([0.005, 0.0075, 0.01, 0.00775, 0.00325, 0.001])
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *args: steps.append(1) or step(self, *args))
+    config = small_spec(texts, train=CALM, lr="1e300")
+    with pytest.raises(NonFiniteLoss) as caught:
+        train(config, out=tmp_path / "run", device="cpu")
+    assert "loss and gradient must be finite; at step 2 the loss is nan" in str(caught.value)
+    assert "The weights are those of step 1" in str(caught.value)
+    assert len(steps) == 1
+
+
+def test_a_gradient_that_is_not_finite_stops_too(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *args: torch.tensor(float("inf")))
+    with pytest.raises(NonFiniteLoss, match="at step 1 the norm of the gradient is inf"):
+        trained(texts, tmp_path / "run")
+
+
+def test_the_best_weights_are_kept(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([3.0, 1.0, 2.0])
+    kept: list[list[torch.Tensor]] = []
+    measure, keep = Job.measure, Job.keep
+
+    def measured(job: Job, limit: int | None = None) -> Measured:
+        return measure(job) if limit is None else Measured(next(losses), 0.0, 1, False)
+
+    def note(job: Job) -> None:
+        kept.append([each.detach().clone() for each in job.model.parameters()])
+        keep(job)
+
+    monkeypatch.setattr(Job, "measure", measured)
+    monkeypatch.setattr(Job, "keep", note)
+    result = trained(texts, tmp_path / "run", f"eval_every = 2, {CALM}")
+    assert len(kept) == 2
+    assert result.outcome.best_step == 4
+    assert all(map(torch.equal, result.run.model.parameters(), kept[-1]))
+
+
+def test_metrics_and_samples_are_written(texts: Path, tmp_path: Path) -> None:
+    result = trained(texts, tmp_path / "run", "eval_every = 50%, samples = 2, sample_tokens = 4")
+    lines = list(result.run.directory.records())
+    assert [each["step"] for each in lines if "loss" in each] == [1, 2, 3, 4, 5, 6]
+    assert {"loss", "nll", "norm", "lr", "seconds", "speed"} <= set(lines[0])
+    assert [each["step"] for each in lines if "held_out_nats" in each] == [3, 6]
+    samples = (tmp_path / "run" / "samples.txt").read_text(encoding="utf-8")
+    headers = [f"==== step {step}, sample {number} ====" for step in (3, 6) for number in (1, 2)]
+    assert [line for line in samples.splitlines() if line.startswith("====")] == headers
+
+
+def test_dropout_acts_while_training_only(texts: Path, tmp_path: Path) -> None:
+    result = trained(texts, tmp_path / "run", "samples = 1", dropout=0.5)
+    assert not result.run.model.training
+    first = result.outcome.held_out
+    config = result.run.config
+    again = train(config, out=tmp_path / "again", device="cpu", dtype="float64").outcome.held_out
+    assert first == again

@@ -1,0 +1,105 @@
+"""Every spec, snippet and command of the README does what it says; `tools/demo` and `tools/test` are left to CI."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from llm_build import load
+from llm_build.diagnostics import Source, render
+from llm_build.resolve import read
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+class Fence(NamedTuple):
+    """A fenced block, with the comment that stands right above it."""
+
+    note: str
+    language: str
+    file: str
+    text: str
+
+
+FENCES = [
+    Fence(note or "", language, file or "", text)
+    for note, language, file, text in re.findall(
+        r"(?:<!-- test: (.*?) -->\n)?```(\w+)(?: file=(\S+))?\n(.*?)```", README, re.DOTALL
+    )
+]
+
+
+def fences(language: str) -> list[Fence]:
+    return [each for each in FENCES if each.language == language]
+
+
+def test_the_first_spec_is_the_quickstart() -> None:
+    assert fences("llm")[0].text == (ROOT / "specs" / "quickstart.llm").read_text(encoding="utf-8")
+
+
+def test_the_faulty_spec_gives_the_message_below_it() -> None:
+    (index,) = [number for number, each in enumerate(FENCES) if each.note == "faulty"]
+    found = render(read(Source("faulty.llm", FENCES[index].text)).diagnostics)
+    assert found + "\n" == FENCES[index + 1].text
+
+
+@pytest.mark.parametrize("fence", [each for each in fences("llm") if each.note != "faulty"])
+def test_the_other_specs_are_fine(fence: Fence) -> None:
+    assert load(fence.text)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the specs and the files of the README, where its commands run."""
+    folder = tmp_path_factory.mktemp("desk")
+    shutil.copytree(ROOT / "specs", folder / "specs")
+    for fence in FENCES:
+        if fence.file:
+            (folder / fence.file).write_text(fence.text, encoding="utf-8")
+    return folder
+
+
+def commands() -> list[tuple[str, str]]:
+    """Each command of the README with the output that stands below it, if any does."""
+    found = []
+    for fence in fences("console"):
+        for part in fence.text.split("$ ")[1:]:
+            line, _, output = part.partition("\n")
+            found.append((line, output))
+    return found
+
+
+@pytest.mark.slow
+def test_the_commands_run_and_then_the_snippets(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for line, output in commands():
+        program, *arguments = shlex.split(line)
+        assert program == "llm-build"
+        done = subprocess.run(
+            [sys.executable, "-c", "from llm_build.cli import main; main()", *arguments],
+            cwd=desk,
+            env={**_environment(), "PYTHONPATH": str(desk)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert not output or done.stdout == output, line
+    monkeypatch.chdir(desk)
+    for number, fence in enumerate(each for each in fences("python") if not each.file):
+        snippet = desk / f"snippet_{number}.py"
+        snippet.write_text(fence.text, encoding="utf-8")
+        runpy.run_path(str(snippet))
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return dict(os.environ)
