@@ -21,7 +21,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tokenised data of a test run lies in a folder of its own."""
+    """Tokenised data of a test run lies in a folder of its own, and training takes one thread."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLM_BUILD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        # the models are tiny: handing them to other threads takes longer than the work
+        patch.setenv("OMP_NUM_THREADS", "1")
         yield

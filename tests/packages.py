@@ -29,6 +29,8 @@ def make_up(folder: Path, module: str, text: str, *, distribution: str, version:
     (folder / f"{module}.py").write_text(text, encoding="utf-8")
     facts = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
     facts.mkdir()
-    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", encoding="utf-8")
+    (facts / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", encoding="utf-8"
+    )
     (facts / "entry_points.txt").write_text(f"[llm_build.v1]\n{module} = {module}\n", encoding="utf-8")
     return folder

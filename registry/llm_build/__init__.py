@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from llm_build.document import Document as Document
     from llm_build.interfaces import Piece as Piece
     from llm_build.resolve import load as load
-    from llm_build.resolve import resolve as resolve
     from llm_build.resolve.raising import write as write
     from llm_build.run import Job as Job
     from llm_build.run import Outcome as Outcome
@@ -82,7 +81,7 @@ _HOME = {
     ],
     "llm_build.document": ["Document"],
     "llm_build.interfaces": ["Piece"],
-    "llm_build.resolve": ["load", "resolve"],
+    "llm_build.resolve": ["load"],
     "llm_build.resolve.raising": ["write"],
     "llm_build.run": ["Job", "Outcome", "open_run", "train"],
     "llm_build.spec": ["Spec"],

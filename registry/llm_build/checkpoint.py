@@ -27,7 +27,7 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
         save_file({name: each.detach().contiguous() for name, each in _weights(model).items()}, temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, place)
+        temporary.replace(place)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builtin.strategies import attentions
-from tests.laws import law
 from torch import Tensor
 
 from llm_build import Config, Context, Step, build
 from llm_build_plugins import attention, ffn, model, norm, position
+from tests.builtin.strategies import attentions
+from tests.laws import law
 
 DIM = 6
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builtin.strategies import VOCAB, Case, cases, changed, feed, fresh, random_tokens
-from tests.laws import law
 
 from llm_build import CapacityError, build
 from llm_build_plugins import attention, ffn, model, norm, position
+from tests.builtin.strategies import VOCAB, Case, cases, changed, feed, fresh, random_tokens
+from tests.laws import law
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-11}
 

@@ -116,7 +116,12 @@ def test_an_empty_prompt_begins_as_a_document_does() -> None:
 def test_pieces_come_as_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     hidden = MODELS[0].hidden
-    monkeypatch.setattr(MODELS[0], "hidden", lambda *args, **named: calls.append(args) or hidden(*args, **named))
+
+    def spy(*args: Any, **named: Any) -> Any:
+        calls.append(args)
+        return hidden(*args, **named)
+
+    monkeypatch.setattr(MODELS[0], "hidden", spy)
     stream = small_part("generate").generate(MODELS[0], TOKENIZER, ["def"], max_new=5)
     assert calls == []
     next(stream)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builtin.strategies import VOCAB, Case, cases, changed
-from tests.laws import law
 
 from llm_build import build
+from tests.builtin.strategies import VOCAB, Case, cases, changed
+from tests.laws import law
 
 EXACT = {"rtol": 0, "atol": 0}
 CLOSE = {"rtol": 1e-10, "atol": 1e-11}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builtin.strategies import ffns
-from tests.laws import law
 from torch.nn.functional import linear, silu
 
 from llm_build import Config, Context, build
 from llm_build_plugins import ffn
+from tests.builtin.strategies import ffns
+from tests.laws import law
 
 
 @law

@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.laws import law
 from torch import Tensor
 
 from llm_build import Config, Context, build
 from llm_build_plugins import norm
+from tests.laws import law
 
 KINDS = [norm.rms(eps=1e-3), norm.rms(eps=1e-3, offset=True), norm.layer(eps=1e-3), norm.layer(eps=1e-3, bias=False)]
 

@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from llm_build import Context
 from llm_build_plugins import train
-from tests.small import small_model
 from tests.laws import law
+from tests.small import small_model
 
 
 def objective(logits_at_once: int | None = None) -> Any:

@@ -86,8 +86,8 @@ def test_equal_seeds_train_the_same_and_others_do_not(texts: Path, tmp_path: Pat
 
 def test_it_learns_a_pattern(texts: Path, tmp_path: Path) -> None:
     result = trained(texts, tmp_path / "run", CALM, length="steps = 60, batch = 8", dtype="float32")
-    assert records(result, "loss")[0] > 5
-    assert result.outcome.held_out.nats < 3.5
+    losses = records(result, "loss")
+    assert losses[-1] < losses[0] / 2
 
 
 def test_the_gradient_is_clipped_to_its_norm(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,12 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
 ) -> None:
     steps = []
     step = torch.optim.AdamW.step
-    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *args: steps.append(1) or step(self, *args))
+
+    def spy(self: Any, *args: Any) -> Any:
+        steps.append(1)
+        return step(self, *args)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
     config = small_spec(texts, train=CALM, lr="1e300")
     with pytest.raises(NonFiniteLoss) as caught:
         train(config, out=tmp_path / "run", device="cpu")

@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.laws import law
 from torch import Tensor
 
 from llm_build import Config, Context, SpecError, build
 from llm_build_plugins import position
+from tests.laws import law
 
 
 @st.composite

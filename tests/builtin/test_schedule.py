@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given
@@ -31,7 +32,7 @@ def test_warm_up_then_cosine(steps: int, warmup: int, start: Share, floor: Share
 
 
 def differences(values: list[float]) -> list[float]:
-    return [after - before for before, after in zip(values, values[1:], strict=False)]
+    return [after - before for before, after in pairwise(values)]
 
 
 def test_a_share_is_of_all_steps() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.small import TEXT
 
 from llm_build import Context, RunError, SpecError
 from llm_build_plugins import tokenizer as tokenizers
 from tests.laws import law
+from tests.small import TEXT
 
 SPECIAL = st.sampled_from(["[eos]", "[pad]", " [eos] ", " ", "  ", "\n"])
 ANY_TEXT = st.lists(st.text() | SPECIAL).map("".join)

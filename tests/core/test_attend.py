@@ -11,14 +11,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.laws import law
 from torch import Tensor
 
 from llm_build.attend import Options, Places, Relation, attend, dispatch, eager, fused, masked
 from llm_build.attend.dispatch import choose
+from tests.laws import law
 
-# the package offers the function under the name of its file
+# the package offers each function under the name of its file
 fused_file = sys.modules["llm_build.attend.fused"]
+masked_file = sys.modules["llm_build.attend.masked"]
 
 
 @attrs.frozen
@@ -149,6 +150,13 @@ def test_a_query_with_nothing_to_see_gives_zeros_and_no_gradient(
     extra = {"sinks": torch.zeros(scene.q.shape[2]) if sinks else None, "softcap": softcap} if kernel is eager else {}
     for each in with_gradients(kernel, blind, Options(**extra)):
         assert (each == 0).all()
+
+
+def test_a_kernel_that_gives_a_blind_query_something_is_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masked_file, "scaled_dot_product_attention", lambda q, *_, **__: torch.ones_like(q))
+    x, index = torch.zeros(1, 2, 1, 3), torch.tensor([[0, -1]])
+    out = masked(x, x, x, Places(q_index=index, k_index=index, padded=True), Options())
+    assert out[0, :, 0].tolist() == [[1, 1, 1], [0, 0, 0]]
 
 
 def test_sinks_take_weight_and_give_nothing() -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import lzma
 
 import numpy as np
 import pytest
@@ -87,7 +86,9 @@ def test_a_part_of_the_held_out_text_is_spread_evenly() -> None:
 def test_xz_is_measured_on_the_same_bytes() -> None:
     texts = ["größer\n" * 50, "other\n"]
     raw = "".join(texts).encode()
-    assert HeldOut(np.arange(3, dtype=np.uint16), 1, texts, 1).xz_bits() == 8 * len(lzma.compress(raw, preset=9)) / len(raw)
+    assert HeldOut(np.arange(3, dtype=np.uint16), 1, texts, 1).xz_bits() == 8 * len(lzma.compress(raw, preset=9)) / len(
+        raw
+    )
 
 
 class Data:
@@ -144,7 +145,7 @@ def test_tokens_are_made_once(tmp_path: Path) -> None:
     assert tokenizer.asked == 2
     other = Counting(small_tokenizer())
     other.inner.inner.add_special_tokens(["[sep]"])
-    tokenised(documents, other, tmp_path)  # type: ignore[arg-type]
+    tokenised(documents, other, tmp_path)
     assert other.asked == 1
 
 
@@ -166,12 +167,12 @@ def test_a_tokenisation_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypat
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="which cannot be written .* set LLM_BUILD_CACHE"):
+    with pytest.raises(DataError, match=r"which cannot be written .* set LLM_BUILD_CACHE"):
         tokenised([Document("a", "def")], small_tokenizer(), tmp_path / "file" / "below")
 
 
 def test_text_shorter_than_one_window_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="must fill one window of context . 1 = 101 tokens; it has"):
+    with pytest.raises(DataError, match=r"must fill one window of context \+ 1 = 101 tokens; it has"):
         prepare(Data(["def"], ["x"]), small_tokenizer(), 100, 0, tmp_path)
 
 

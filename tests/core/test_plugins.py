@@ -1,11 +1,14 @@
-"""Components from elsewhere: a distribution of its own, a file that the command line names, and plugins that are broken."""
+"""Components from elsewhere: a distribution, a file that the command line names, and plugins that are broken."""
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from llm_build.discovery import entry_points
+from llm_build.hookspecs import GROUP
 from tests.packages import build_wheel, make_up, unpack
 from tests.processes import ROOT, finished, llm_build, python
 
@@ -106,8 +109,19 @@ def test_who_brings_a_component_is_known(acme: Path) -> None:
 
 
 def test_listing_a_distribution_imports_no_torch(acme: Path) -> None:
-    program = "import sys; from llm_build.registry import installed; installed(); print('acme_norm' in sys.modules, 'torch' in sys.modules)"
+    listing = "import sys; from llm_build.registry import installed; installed()"
+    program = f"{listing}; print('acme_norm' in sys.modules, 'torch' in sys.modules)"
     assert python(program, PYTHONPATH=acme) == "True False\n"
+
+
+def test_entry_points_are_those_that_python_finds(acme: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(acme)
+    expected = {
+        (each.name, each.value, each.dist.name, each.dist.version) for each in metadata.entry_points(group=GROUP)
+    }
+    found = [(each.name, each.value, each.distribution, each.version) for each in entry_points(GROUP)]
+    assert set(found) == expected
+    assert len(found) == len(expected) > 10
 
 
 def test_without_the_distribution_the_component_is_not_there(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import ast
 import re
 from pathlib import Path
 
-import llm_build
 import pytest
+
+import llm_build
 from llm_build import errors
 
 

@@ -15,7 +15,7 @@ import torch
 from llm_build import DataError, GenerationError, LLMBuildError, RunError, TrainingError, load, open_run, train, write
 from llm_build.corpus import HeldOut
 from llm_build.run import Compute, RunDirectory, measure
-from llm_build.run.measure import token_nats
+from llm_build.run.held_out import token_nats
 from tests.small import small_model, small_spec, spec_text, write_texts
 
 
@@ -117,9 +117,7 @@ def test_what_training_needs_is_named(field: str, tmp_path: Path) -> None:
         train(load(text), out=tmp_path / "run", device="cpu")
 
 
-def test_without_matplotlib_the_pip_line_is_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_matplotlib_the_pip_line_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     config = small_spec(write_texts(tmp_path / "texts"), length="steps = 1, batch = 1")
     result = train(config, out=tmp_path / "run", device="cpu")
@@ -158,7 +156,7 @@ def test_logits_go_through_the_head_by_parts(monkeypatch: pytest.MonkeyPatch) ->
     x = torch.arange(32).view(2, 16)
     with torch.no_grad():
         whole = token_nats(model, x, x)
-        monkeypatch.setattr("llm_build.run.measure.LOGITS_AT_ONCE", 900)
+        monkeypatch.setattr("llm_build.run.held_out.LOGITS_AT_ONCE", 900)
         assert token_nats(model, x, x) == pytest.approx(whole)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from llm_build import build, load
 from llm_build.cost import parameters
 from llm_build.resolve import read, source_of
-
 from tests.processes import ROOT
 
 SPECS = sorted((ROOT / "specs").rglob("*.llm"))

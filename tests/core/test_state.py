@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.toy import Toy
-from tests.laws import law
 
 from llm_build import CapacityError, GenerationError, State, Step, make_state
+from tests.core.toy import Toy
+from tests.laws import law
 
 
 @pytest.fixture

@@ -29,7 +29,9 @@ def imported(program: str) -> set[str]:
     return set(python(f"{program}\n{IMPORTED}").splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("arguments", [["check", str(QUICKSTART)], ["check", "--format", "json", str(QUICKSTART)], ["--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["check", str(QUICKSTART)], ["check", "--format", "json", str(QUICKSTART)], ["--help"]]
+)
 def test_a_verb_that_computes_nothing_imports_nothing_slow(arguments: list[str]) -> None:
     assert not imported(VERB.format(arguments=arguments)) & SLOW
 

@@ -12,15 +12,18 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+
 from llm_build.interfaces import PROTOCOLS
 from llm_build.registry import BUILT_IN, installed
-
 from tests.packages import build_wheel
 from tests.processes import QUICKSTART, ROOT, finished, python, start
 
 pytestmark = pytest.mark.slow
 
-LISTED = "from llm_build.registry import installed; print(*(f'{each.id} {each.config().__name__}' for each in installed().entries()))"
+LISTED = """
+from llm_build.registry import installed
+print(*(f"{each.id} {each.config().__name__}" for each in installed().entries()))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,9 @@ def torch_free(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(place), "platbase": str(place)}))
     for name in needed(BUILT_IN, without="torch"):
         link(name, packages)
-    finished(start(sys.executable, "-m", "pip", "--python", place, "install", "--quiet", "--no-index", "--no-deps", wheel))
+    finished(
+        start(sys.executable, "-m", "pip", "--python", place, "install", "--quiet", "--no-index", "--no-deps", wheel)
+    )
     return place / "bin"
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import lark
 import pytest
+
 from llm_build.diagnostics import Source
 from llm_build.language import parser
-
 from tests.processes import QUICKSTART, ROOT
 
 GRAMMAR = parser.GRAMMAR.read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ def test_the_grammar_is_free_of_conflicts() -> None:
 
 def test_strict_sees_a_conflict() -> None:
     with pytest.raises(lark.exceptions.LexError, match="Collision"):
-        parser.make_parser(GRAMMAR + '\nOTHER: /[a-z]+/\nother: OTHER\n', strict=True)
+        parser.make_parser(GRAMMAR + "\nOTHER: /[a-z]+/\n%ignore OTHER\n", strict=True)
 
 
 def test_without_tables_the_parser_is_built_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

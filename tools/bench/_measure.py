@@ -28,7 +28,9 @@ def alternate(ours: Measure, yardstick: Measure) -> tuple[list[float], list[floa
 def machine(*distributions: str) -> None:
     """Print where the figures come from."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("llm-build", *distributions))
-    print(f"machine: {processor()}, {cores()} cores; {platform.system()}, Python {platform.python_version()}, {versions}")
+    print(
+        f"machine: {processor()}, {cores()} cores; {platform.system()}, Python {platform.python_version()}, {versions}"
+    )
 
 
 def processor() -> str:

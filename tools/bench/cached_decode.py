@@ -1,9 +1,7 @@
 """256 new tokens on the CPU: decoding with what the layers keep, against the whole sequence again for every token.
 
-    python tools/bench/cached_decode.py
-
 Both sides are the same model in float32, batch 1, greedy, and compute the logits of the last position alone.
-Legend: B rows, T positions, V vocabulary.
+Run `python tools/bench/cached_decode.py`. Legend: B rows, T positions, V vocabulary.
 """
 
 from __future__ import annotations
@@ -13,9 +11,10 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
+
 from _measure import alternate, at_least, finish, machine, show
 from llm_build import build, load, make_state
-from torch import Tensor
 
 SPEC = """llm 1
 model = decoder {

@@ -1,6 +1,6 @@
 """`llm-build check specs/quickstart.llm` as a process, against a process that only imports what it is built from.
 
-    python tools/bench/check_startup.py
+Run `python tools/bench/check_startup.py`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def main() -> None:
     for kind, (ours, yardstick) in (("wall", walls), ("processor", processor)):
         show(f"check, {kind}", ours)
         show(f"imports alone, {kind}", yardstick)
-        verdicts.append(at_most(f"check / imports, {kind}", statistics.median(ours) / statistics.median(yardstick), BAR))
+        verdicts.append(
+            at_most(f"check / imports, {kind}", statistics.median(ours) / statistics.median(yardstick), BAR)
+        )
     finish(*verdicts)
 
 

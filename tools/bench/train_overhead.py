@@ -1,9 +1,8 @@
 """A training step of an assembled model, against the same operations written by hand.
 
-    python tools/bench/train_overhead.py
-
-Both sides: the same weights, batches, fused projections, SDPA call, loss and fused AdamW; float32 on the CPU.
-Legend: B rows, T positions, D model dim, H query heads, K key/value heads, E head dim, F hidden, V vocabulary.
+Both sides: the same weights, batches, fused projections, SDPA call, loss and fused AdamW; float32 on the CPU. Run
+`python tools/bench/train_overhead.py`. Legend: B rows, T positions, D model dim, H query heads, K key/value heads,
+E head dim, F hidden, V vocabulary.
 """
 
 from __future__ import annotations
@@ -13,19 +12,20 @@ import time
 from collections.abc import Callable
 
 import torch
-from _measure import alternate, at_least, finish, machine, show
-from llm_build import Context, build, load
-from llm_build.resolve import resolve
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding, linear, rms_norm, scaled_dot_product_attention, silu
 
-DIM, LAYERS, HEADS, KV_HEADS, HIDDEN, VOCAB = 384, 6, 6, 2, 1_024, 4_096
+from _measure import alternate, at_least, finish, machine, show
+from llm_build import Context, build, load
+from llm_build.resolve import resolve
+
+DIM, LAYERS, HEADS, KV_HEADS, HIDDEN, VOCAB = 384, 6, 6, 2, 1_024, 2_048
 ROWS, CONTEXT = 4, 256
 HEAD_DIM = DIM // HEADS
 THETA, EPS = 10_000.0, 1e-5
 LR, BETAS, DECAY = 1e-3, (0.9, 0.95), 0.1
 STEPS_COMPARED = 4
-STEPS = 12
+STEPS = 8
 """Steps a repeat; a repeat is their mean."""
 BAR = 0.98
 

@@ -37,14 +37,14 @@ def read_text(file: Path) -> str:
     except UnicodeDecodeError as fault:
         byte = fault.object[fault.start]
         raise DataError(
-            f"{file} must be UTF-8 text; byte {fault.start} is 0x{byte:02x}: convert the file, or leave it out of `paths`"
+            f"{file} must be UTF-8 text; byte {fault.start} is 0x{byte:02x}: convert it, or leave it out of `paths`"
         ) from fault
     except OSError as fault:
         raise DataError(f"{file} cannot be read: {fault.strerror}") from fault
 
 
 def _matches(pattern: str) -> list[Path]:
-    found = [Path(each) for each in glob.glob(pattern, recursive=True)]
+    found = [Path(each) for each in glob.glob(pattern, recursive=True)]  # noqa: PTH207 (a pattern may be absolute)
     files = [each for each in found if each.is_file()]
     if files:
         return files

@@ -58,7 +58,7 @@ def _ids(file: str) -> dict[str, int]:
 
 
 @lru_cache(maxsize=8)
-def _read(place: Path, modified: int) -> dict[str, int]:
+def _read(place: Path, _modified: int) -> dict[str, int]:
     content = json.loads(place.read_text(encoding="utf-8"))
     vocab = content["model"]["vocab"]
     if isinstance(vocab, list):  # Unigram: [[piece, score], …]

@@ -94,8 +94,8 @@ class Loop:
             return
         what = f"the loss is {loss}" if not math.isfinite(loss) else f"the norm of the gradient is {norm}"
         raise NonFiniteLoss(
-            f"loss and gradient must be finite; at step {self.done + 1} {what}. The weights are those of step {self.done}: "
-            "try a lower lr, a longer warmup or a smaller clip"
+            f"loss and gradient must be finite; at step {self.done + 1} {what}. The weights are those of step "
+            f"{self.done}: try a lower lr, a longer warmup or a smaller clip"
         )
 
 

@@ -34,7 +34,7 @@ class NextToken:
         return total, {"nll": nll, **added}
 
     def _nats(self, model: Any, hidden: Tensor, targets: Tensor) -> Tensor:
-        """hidden [B·T, D], targets [B·T] → the sum. Where all logits are too many, rows by rows, made again backwards."""
+        """hidden [B·T, D], targets [B·T] → the sum. Too many logits are made by parts, and again on the way back."""
         rows = max(1, self.logits_at_once // model.vocab)
         if len(hidden) <= rows:
             return _summed(model.head, hidden, targets)

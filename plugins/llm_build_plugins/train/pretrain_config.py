@@ -13,8 +13,8 @@ from llm_build import Config, Context, Problem, Share, amount, component, number
 class pretrain(Config):
     """Train on windows of plain text, in a drawn order, and keep the weights with the best held-out loss.
 
-    Its length is one of `steps`, `epochs` and `tokens`; its batch one of `batch` (sequences) and `batch_tokens`. A batch
-    is what one optimiser step sees; `accumulate` only says in how many parts it goes through the model.
+    Its length is one of `steps`, `epochs` and `tokens`; its batch one of `batch` (sequences) and `batch_tokens`. A
+    batch is what one optimiser step sees; `accumulate` only says in how many parts it goes through the model.
     """
 
     steps: int | None = size(default=None, optional=True, doc="optimiser steps")
@@ -79,7 +79,8 @@ class pretrain(Config):
             below = self.batch_tokens // context.context * context.context
             yield Problem(
                 field="batch_tokens",
-                message=f"batch_tokens must be a multiple of the context, {context.context}; {self.batch_tokens} arrived",
+                message=f"batch_tokens must be a multiple of the context, {context.context}; "
+                f"{self.batch_tokens} arrived",
                 help=f"write batch_tokens = {below or context.context}",
             )
             return

@@ -23,7 +23,7 @@ class Pretrain:
         self.schedule = config.part("schedule", context)
 
     def train(self, job: Job) -> Outcome:
-        """Train `job.model` and leave it with the best weights. Raises `NonFiniteLoss` before a step that would spoil it."""
+        """Train `job.model` and leave it with the best weights. Raises `NonFiniteLoss` before it would be spoilt."""
         loop = Loop(job, self.config, self.objective, self.optimizer, self.schedule)
         best, best_step = math.inf, 0
         job.progress.begin(loop.steps)

@@ -7,7 +7,7 @@ from llm_build import Config, Share, amount, component, share
 
 @component("schedule:warmup_cosine", module="llm_build_plugins.train.warmup_cosine_module:WarmupCosine")
 class warmup_cosine(Config):
-    """A straight line from `start` to the peak over `warmup` steps, then half a cosine down to `floor` at the last step.
+    """A straight line from `start` to the peak in `warmup` steps, then half a cosine down to `floor` at the last step.
 
     Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts.
     """

@@ -19,14 +19,8 @@ def masked(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) ->
     queries, heads, kv_heads = q.shape[1], q.shape[2], k.shape[2]
     group = heads // kv_heads
     seen = visible(places, options)
-    # a mask may blind a query, and so does padding; anything else leaves it itself
-    may_be_blind = places.padded or options.mask is not None
-    sighted = seen.any(-1, keepdim=True)
-    if may_be_blind:
-        # the softmax of nothing is not a number, nor is its gradient: let the blind see all, then drop the result
-        seen = seen | ~sighted
     packed = q.unflatten(2, (kv_heads, group)).permute(0, 2, 3, 1, 4).flatten(2, 3)  # [B, K, G·T, E]
-    out = scaled_dot_product_attention(
+    out: Tensor = scaled_dot_product_attention(
         packed,
         k.transpose(1, 2),
         v.transpose(1, 2),
@@ -35,7 +29,11 @@ def masked(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) ->
         dropout_p=options.dropout,
     )
     out = out.unflatten(2, (group, queries)).permute(0, 3, 1, 2, 4).flatten(2, 3)
-    return torch.where(sighted[..., None], out, 0) if may_be_blind else out
+    # padding may leave a query nothing to see, and so may a mask; anything else leaves it itself
+    if not places.padded and options.mask is None:
+        return out
+    # SDPA gives such a query zeros, but in half precision on a GPU the mean of all values
+    return torch.where(seen.any(-1)[:, :, None, None], out, 0)
 
 
 def _packed_mask(seen: Tensor, bias: Tensor | None, kv_heads: int, group: int, dtype: torch.dtype) -> Tensor:

@@ -65,5 +65,6 @@ def _stream(opened: Run, prompt: str | None, max_new: int | None) -> None:
 def _refuse_spec(path: Path) -> None:
     if path.is_file():
         raise RunError(
-            f"generate needs a run directory; {path} is a file: train it first (llm-build train {path}), then name the run"
+            f"generate needs a run directory; {path} is a file: "
+            f"train it first (llm-build train {path}), then name the run"
         )

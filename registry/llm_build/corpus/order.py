@@ -18,7 +18,7 @@ Indices = NDArray[np.uint64]
 
 
 def order(seed: int, epoch: int, index: Indices, count: int) -> Indices:
-    """Which of `count` windows stands at each index [N] of an epoch; over all indices, a permutation of range(count)."""
+    """Which of `count` windows stands at each index [N] of an epoch; over all of them, a permutation."""
     half = np.uint64(max(1, ((count - 1).bit_length() + 1) // 2))
     keys = _keys(seed, epoch)
     found = _permuted(index.astype(np.uint64), half, keys)
@@ -41,7 +41,7 @@ def _permuted(values: Indices, half: np.uint64, keys: Indices) -> Indices:
 
 
 def _mixed(values: Indices) -> Indices:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): every bit of the input moves every bit of the output."""
+    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): each bit of the input moves each bit of the output."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))

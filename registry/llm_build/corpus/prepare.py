@@ -9,8 +9,8 @@ import attrs
 
 from llm_build.corpus.store import Tokens, cache_folder, tokenised
 from llm_build.corpus.windows import HeldOut, Windows
-from llm_build.errors import DataError
 from llm_build.document import Document
+from llm_build.errors import DataError
 from llm_build.interfaces import Data, Tokenizer
 
 
@@ -25,8 +25,8 @@ class Corpus:
 def prepare(data: Data, tokenizer: Tokenizer, context: int, seed: int, folder: Path | None = None) -> Corpus:
     """The corpus of some data for a model that reads `context` tokens; a tokenizer without a vocabulary is fitted.
 
-    `seed` decides the order of the windows; the tokens are kept in `folder` (`cache_folder()`). Raises `DataError` where
-    the text is missing, empty or shorter than one window.
+    `seed` decides the order of the windows; the tokens are kept in `folder` (`cache_folder()`). Raises `DataError`
+    where the text is missing, empty or shorter than one window.
     """
     training, held_out = data.split()
     _refuse_leak(training, held_out)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_build.errors import DataError
 from llm_build.document import Document
+from llm_build.errors import DataError
 from llm_build.interfaces import Tokenizer
 
 LAYOUT = 1
@@ -79,4 +79,4 @@ def _write(file: Path, streams: Iterable[list[int]], kind: np.dtype[np.uint16] |
         except BaseException:
             Path(temporary.name).unlink()
             raise
-    os.replace(temporary.name, file)
+    Path(temporary.name).replace(file)

@@ -75,7 +75,7 @@ class HeldOut:
         return -(-self.targets // self.context)
 
     def batches(self, rows: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """x and y of all windows, or of `limit` windows spread evenly; a target of `IGNORED` only fills the last one."""
+        """x and y of all windows, or of `limit` windows spread evenly; targets of `IGNORED` only fill the last one."""
         wanted = self.windows if limit is None else min(limit, self.windows)
         picked = [index * self.windows // wanted for index in range(wanted)]
         for start in range(0, wanted, rows):

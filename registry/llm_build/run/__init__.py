@@ -2,8 +2,8 @@
 
 from llm_build.run.compute import Compute
 from llm_build.run.directory import RunDirectory
+from llm_build.run.held_out import Measured, measure
 from llm_build.run.job import Job, Outcome, Progress
-from llm_build.run.measure import Measured, measure
 from llm_build.run.opened import Run, open_run
 from llm_build.run.training import Trained, train
 

@@ -13,7 +13,7 @@ from llm_build.interfaces import Generator, Tokenizer
 from llm_build.run.completion import complete
 from llm_build.run.compute import Compute
 from llm_build.run.directory import RunDirectory
-from llm_build.run.measure import Measured, measure
+from llm_build.run.held_out import Measured, measure
 
 
 class Progress(Protocol):

@@ -12,7 +12,6 @@ from llm_build.components import Config, id_of, walk
 from llm_build.registry import installed
 
 
-
 def provenance(spec: Config) -> dict[str, Any]:
     """Python, torch, llm-build, and by its id every component with its version, distribution and that one's version."""
     return {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import torch
 
 from llm_build.assemble import build
 from llm_build.components import Config
@@ -86,8 +87,11 @@ def train(
 
 
 def _train(trainer: Any, job: Job) -> Outcome:
+    devices = [job.compute.device] if job.compute.device.type == "cuda" else []
     try:
-        outcome: Outcome = trainer.train(job)
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(job.compute.seed)  # dropout draws from torch's own source
+            outcome: Outcome = trainer.train(job)
     finally:
         job.progress.end()
     return outcome

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
+
 from acme_norm import scale_norm
 from llm_build import Context
-from torch import Tensor, nn
 
 
 class ScaleNorm(nn.Module):

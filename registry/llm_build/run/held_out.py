@@ -52,7 +52,7 @@ def measure(model: Any, held_out: HeldOut, compute: Compute, limit: int | None =
 
 
 def token_nats(model: Any, x: Tensor, y: Tensor) -> float:
-    """The summed cross-entropy of the targets y [B, T] in nats, from logits in float32 or wider, some rows at a time."""
+    """The summed cross-entropy of the targets y [B, T] in nats, from logits in float32 or wider, made by parts."""
     hidden, _ = model.hidden(x)
     rows = max(1, LOGITS_AT_ONCE // model.vocab)
     total = 0.0
