@@ -7,6 +7,7 @@ and leaves all others usable. Two owners of one id are no fault until a spec use
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -22,7 +23,7 @@ from llm_build.components import Config
 from llm_build.discovery import entry_points
 from llm_build.errors import PluginError
 
-BUILT_IN = "llm-build"
+log = logging.getLogger("llm_build.registry")
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -129,6 +130,7 @@ class Registry:
         except Exception as fault:  # whatever a stranger's hook raises is that plugin's fault alone
             self.faults.append(PluginFault(owner, f"{type(fault).__name__}: {fault}"))
             return
+        log.info("%s of %s brings %s", owner.entry, owner, ", ".join(each.id for each in found))
         for entry in found:
             self._entries.setdefault(entry.slot, {}).setdefault(entry.name, []).append(entry)
 

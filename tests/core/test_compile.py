@@ -45,8 +45,11 @@ def test_training_is_one_graph(decoder: torch.nn.Module) -> None:
     assert counter.frame_count == 1
 
 
-@pytest.mark.parametrize("ragged", [False, True])
-@pytest.mark.parametrize("decoder", [2, pytest.param(12, marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.parametrize(
+    ("decoder", "ragged"),
+    [(2, False), (2, True), pytest.param(12, True, marks=pytest.mark.slow)],
+    indirect=["decoder"],
+)
 def test_fifty_steps_are_one_graph_after_the_prompt(decoder: torch.nn.Module, ragged: bool) -> None:
     counter, tokens = CompileCounter(), torch.randint(11, (ROWS, PROMPT + STEPS))
     compiled = torch.compile(decoder, fullgraph=True, backend=counter)

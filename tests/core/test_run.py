@@ -98,6 +98,13 @@ def test_no_run_is_written_over(result: Any, tmp_path: Path) -> None:
     assert RunDirectory.create(tmp_path / "new").path == tmp_path / "new"
 
 
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").touch()
+    with pytest.raises(RunError, match="there is something in"):
+        RunDirectory.create(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["letter.txt"]
+
+
 def test_runs_are_numbered(tmp_path: Path) -> None:
     names = [RunDirectory.next_free(tmp_path, "quick").path.name for _ in range(3)]
     assert names == ["quick-1", "quick-2", "quick-3"]

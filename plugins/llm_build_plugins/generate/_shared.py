@@ -16,6 +16,6 @@ def sharpened(logits: Tensor, seen: Tensor, repetition: float, temperature: floa
     """
     scores = logits if logits.dtype == torch.float64 else logits.float()
     if repetition != 1:
-        penalised = torch.where(scores > 0, scores / repetition, scores / repetition)
+        penalised = torch.where(scores > 0, scores / repetition, scores * repetition)
         scores = torch.where(seen, penalised, scores)
     return scores / temperature

@@ -14,8 +14,8 @@ UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 class TextStream:
     """What is given out adds up to `decode(all tokens)` without the part that the prompt makes.
 
-    Text that ends in U+FFFD waits for the bytes that may complete its last character. The tokens of the piece before are
-    decoded again with the new ones: they tell a tokenizer whether a space is a first one.
+    Text that ends in U+FFFD waits for the bytes that may complete its last character. The tokens of the piece before
+    are decoded again with the new ones: they tell a tokenizer whether a space is a first one.
     """
 
     def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -18,12 +19,27 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float64")
 
 
+def talk_options(command: F) -> F:
+    """-q for a verb, and -v, which the verb does not see."""
+    wrapped: Any = _with_log(command)
+    wrapped = click.option("-v", "--verbose", is_flag=True, help="Say which plugins, kernels and paths are taken.")(wrapped)
+    return click.option("-q", "--quiet", is_flag=True, help="Show results only.")(wrapped)  # type: ignore[no-any-return]
+
+
+def _with_log(command: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(command)
+    def run(*args: Any, verbose: bool, **options: Any) -> Any:
+        if verbose:
+            logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        return command(*args, **options)
+
+    return run
+
+
 def compute_options(command: F) -> F:
-    """`--device`, `--dtype`, `--seed` and -q for a verb that computes; and -v, which the verb does not see."""
+    """`--device`, `--dtype`, `--seed`, -q and -v for a verb that computes."""
     options = [
-        click.option(
-            "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute."
-        ),
+        click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute."),
         click.option(
             "--dtype",
             type=click.Choice(DTYPES),
@@ -32,25 +48,11 @@ def compute_options(command: F) -> F:
             help="Precision of the products; auto is bfloat16 on a GPU that has it. Trained weights stay in float32.",
         ),
         click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn."),
-        click.option("-q", "--quiet", is_flag=True, help="Show results only."),
-        click.option("-v", "--verbose", is_flag=True, help="Say which kernels and paths are taken."),
     ]
-    wrapped: Any = _with_log(command)
+    wrapped: Any = talk_options(command)
     for option in reversed(options):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[no-any-return]
-
-
-def _with_log(command: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(command)
-    def run(*args: Any, verbose: bool, **options: Any) -> Any:
-        if verbose:
-            import logging
-
-            logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
-        return command(*args, **options)
-
-    return run
 
 
 def spec_options(command: F) -> F:

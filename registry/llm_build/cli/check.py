@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from llm_build.cli._options import spec_options, use_plugins
+from llm_build.cli._options import spec_options, talk_options, use_plugins
 from llm_build.diagnostics import FORMATS, Diagnostic, Severity, render
 from llm_build.errors import SpecError
 from llm_build.resolve import read, source_of
@@ -16,9 +16,9 @@ from llm_build.resolve import read, source_of
 @click.command("check", short_help="find every fault of a spec, without building it")
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing of a spec that is fine.")
 @spec_options
-def command(specs: Sequence[str], form: str, quiet: bool, sets: Sequence[str], plugins: Sequence[str]) -> int:
+@talk_options
+def command(specs: Sequence[str], form: str, sets: Sequence[str], plugins: Sequence[str], quiet: bool) -> int:
     """Find every fault of each SPEC in one go: what is wrong, where, and what to write instead.
 
     Nothing is built, and torch is not imported; a requirement that needs measuring is listed as decided at build.
