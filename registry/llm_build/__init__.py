@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llm_build.components import choice as choice
     from llm_build.components import component as component
     from llm_build.components import divided as divided
+    from llm_build.components import divisors as divisors
     from llm_build.components import flag as flag
     from llm_build.components import id_of as id_of
     from llm_build.components import many as many
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from llm_build.components import size as size
     from llm_build.components import text as text
     from llm_build.context import Context as Context
+    from llm_build.document import Document as Document
     from llm_build.errors import CapacityError as CapacityError
     from llm_build.errors import DataError as DataError
     from llm_build.errors import GenerationError as GenerationError
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
     from llm_build.errors import RunError as RunError
     from llm_build.errors import SpecError as SpecError
     from llm_build.errors import TrainingError as TrainingError
-    from llm_build.document import Document as Document
     from llm_build.interfaces import Piece as Piece
     from llm_build.resolve import load as load
     from llm_build.resolve.raising import write as write
@@ -71,7 +72,7 @@ _HOME = {
     "llm_build.assemble": ["build"],
     "llm_build.checkpoint": ["load_weights", "save_weights"],
     "llm_build.components": [
-        *["UNSET", "Config", "Problem", "Share", "component", "id_of", "can", "divided"],
+        *["UNSET", "Config", "Problem", "Share", "component", "id_of", "can", "divided", "divisors"],
         *["amount", "choice", "flag", "many", "number", "part", "parts", "path", "share", "size", "text"],
     ],
     "llm_build.context": ["Context"],

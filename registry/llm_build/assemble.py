@@ -87,7 +87,9 @@ def _refuse_what_does_not_fit(module: Any, place: torch.device, config: Config) 
         f"the weights must fit into the memory of {place.type}: {id_of(config)} has {parameters:_} parameters, "
         f"which take {needed / GIB:_.1f} GiB, and there are {there / GIB:_.1f} GiB"
     )
-    raise SpecError([Diagnostic(code="E310", message=message, path="model", help="make it smaller, or use another device")])
+    raise SpecError(
+        [Diagnostic(code="E310", message=message, path="model", help="make it smaller, or use another device")]
+    )
 
 
 def _memory(place: torch.device) -> float:

@@ -15,7 +15,7 @@ def parameters(config: Config, context: Context | None = None) -> int:
 
 
 def decide(what: str, config: Config, context: Context) -> int:
-    """The figure that `params(…)`, `flops(…)` or `memory(…)` asks for in a `require`. Raises `Wrong` for the last two."""
+    """What `params(…)`, `flops(…)` or `memory(…)` asks for in a `require`. Raises `Wrong` for the last two."""
     if what != "params":
         raise Wrong(
             f"{what} cannot be decided yet: only params is measured",

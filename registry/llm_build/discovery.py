@@ -1,7 +1,7 @@
 """The entry points of installed distributions, read straight from their `*.dist-info` folders.
 
-`importlib.metadata` gives the same (a test says so) but imports an e-mail parser, sockets and zip files for it, which is
-a fifth of the time that `check` may take.
+`importlib.metadata` gives the same (a test says so) but imports an e-mail parser, sockets and zip files for it, a fifth
+of the time that `check` may take.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Found:
 
 
 def entry_points(group: str) -> Iterator[Found]:
-    """The entry points of a group. Where two folders of the path hold one distribution, the first counts, as in an import."""
+    """The entry points of a group. Of a distribution that two folders of the path hold, the first counts."""
     seen: set[str] = set()
     for folder in dict.fromkeys(sys.path):
         for info in _infos(folder or "."):

@@ -49,7 +49,7 @@ class SpecError(LLMBuildError):
 
 
 class PluginError(LLMBuildError):
-    """A plugin or a component does not keep its promise: a bad declaration, or a module that lacks its slot's methods."""
+    """A plugin or a component does not keep its promise: a bad declaration, or a module that cannot be imported."""
 
 
 class DataError(LLMBuildError):

@@ -1,6 +1,6 @@
 """What the module of each slot must offer: one Protocol a slot, with shapes and dtypes.
 
-Every module is made by `Class(config, context)`, where `config` is filled. Legend: B rows, T new positions in this call,
+Every module is made by `Class(config, context)`, where `config` is filled. Legend: B rows, T new positions in a call,
 S positions a query may see, D model dim, H query heads, K key/value heads, E head dim, V vocabulary. Activations have
 the dtype of the weights; tokens, index and positions are int64.
 """
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import attrs
 
 if TYPE_CHECKING:
-    from llm_build.document import Document
     import torch
     from torch import Tensor, nn
 
+    from llm_build.document import Document
     from llm_build.run import Job, Outcome
-    from llm_build.step import Field, State, StateSpec, Step, View
+    from llm_build.step import State, StateSpec, Step, View
 
     Losses = Mapping[str, Tensor]
     Branch = Callable[[Tensor], Tensor]
@@ -209,7 +209,7 @@ class Trainer(Protocol):
 @runtime_checkable
 class Sampler(Protocol):
     def scores(self, logits: Tensor, seen: Tensor) -> Tensor:
-        """logits [B, V] and seen [B, V] bool (tokens in the row so far) → [B, V] logits to draw from; -inf is never drawn.
+        """logits [B, V], seen [B, V] bool (tokens of the row so far) → [B, V] logits to draw from; -inf is never drawn.
 
         Pure: no randomness, no host synchronisation. Greedy leaves one finite entry a row.
         """

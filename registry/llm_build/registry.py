@@ -66,7 +66,9 @@ def _import_config(entry: Entry, place: str) -> type[Config]:
         raise PluginError(f"{entry.id} of {entry.owner} cannot be imported from {place}: {fault}") from fault
     declared = getattr(found, "__component__", None)
     if declared is None or declared.id != entry.id:
-        raise PluginError(f"{place} of {entry.owner} must be the config class of {entry.id}; decorate it with @component")
+        raise PluginError(
+            f"{place} of {entry.owner} must be the config class of {entry.id}; decorate it with @component"
+        )
     return found  # type: ignore[no-any-return]
 
 
@@ -127,7 +129,7 @@ class Registry:
             manager.register(plugin, owner.entry)
             manager.check_pending()
             found = [each for offer in manager.hook.llm_components() for each in _entries(offer, owner)]
-        except Exception as fault:  # whatever a stranger's hook raises is that plugin's fault alone
+        except Exception as fault:  # noqa: BLE001 (whatever a hook raises is its plugin's fault alone)
             self.faults.append(PluginFault(owner, f"{type(fault).__name__}: {fault}"))
             return
         log.info("%s of %s brings %s", owner.entry, owner, ", ".join(each.id for each in found))
@@ -180,7 +182,7 @@ def installed() -> Registry:
         owner = Owner(distribution=point.distribution, version=point.version, entry=point.name)
         try:
             plugin = _load(point.value)
-        except Exception as fault:  # an entry point may fail in any way; the others must not
+        except Exception as fault:  # noqa: BLE001 (an entry point may fail in any way, the others must not)
             registry.faults.append(PluginFault(owner, f"{type(fault).__name__}: {fault}"))
             continue
         registry.add(plugin, owner)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+
 from llm_build import Context, SpecError, build, load
 from llm_build.assemble import assemble
 from llm_build_plugins import attention, ffn, model, norm, position
-from torch import nn
 
 TEXT = """llm 1
 model = decoder {
@@ -82,7 +83,11 @@ def test_all_problems_of_a_config_come_at_once() -> None:
 
 def test_weights_that_do_not_fit_are_refused_before_they_are_allocated() -> None:
     giant = python().__class__(
-        dim=2**20, vocab=2**24, context=16, norm=norm.rms(), layers=model.block(attention=attention.mha(heads=64), ffn=ffn.swiglu())
+        dim=2**20,
+        vocab=2**24,
+        context=16,
+        norm=norm.rms(),
+        layers=model.block(attention=attention.mha(heads=64), ffn=ffn.swiglu()),
     )
     with pytest.raises(SpecError, match="must fit into the memory of cpu") as caught:
         build(giant)

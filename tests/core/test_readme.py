@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from llm_build import load
 from llm_build.diagnostics import Source, render
 from llm_build.resolve import read

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
 from llm_build.cli import group
 from llm_build.diagnostics import Source, render
 from llm_build.resolve import read

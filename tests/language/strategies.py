@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
+
 from llm_build import Config, Share, Spec
 from llm_build_plugins import attention, data, embedding, ffn, generate, head, model, norm, position, tokenizer, train
 
@@ -21,9 +22,7 @@ def always(cls: type[Config], required: dict[str, Any], **fields: Any) -> st.Sea
     return st.fixed_dictionaries(required, optional=fields).map(lambda stated: cls(**stated))
 
 
-norms = st.one_of(
-    made(norm.rms, eps=floats, offset=st.booleans()), made(norm.layer, eps=floats, bias=st.booleans())
-)
+norms = st.one_of(made(norm.rms, eps=floats, offset=st.booleans()), made(norm.layer, eps=floats, bias=st.booleans()))
 ropes = st.none() | made(position.rope, theta=st.integers(2, 10**7).map(float), interleaved=st.booleans())
 attentions = st.one_of(
     always(
@@ -55,8 +54,13 @@ layer_lists = st.lists(blocks, min_size=1, max_size=3).flatmap(
 )
 decoders = always(
     model.decoder,
-    {"dim": st.sampled_from([16, 32]), "context": st.integers(1, 2**20), "layers": layer_lists, "norm": norms,
-     "vocab": st.integers(1_000, 2**20)},
+    {
+        "dim": st.sampled_from([16, 32]),
+        "context": st.integers(1, 2**20),
+        "layers": layer_lists,
+        "norm": norms,
+        "vocab": st.integers(1_000, 2**20),
+    },
     dropout=floats,
     position=ropes,
     embedding=made(embedding.token, scale=floats),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from llm_build import Config, component
 
 if TYPE_CHECKING:
-    from llm_build import Context
     from torch import Tensor
+
+    from llm_build import Context
 
 
 @component("position:test.table", module="tests.language.table:Table", capabilities=["rotary"])

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from llm_build import Share, build, load, write
 from llm_build.cost import decide
 from llm_build.diagnostics import Severity, Source
 from llm_build.resolve import read
 from llm_build_plugins import attention, ffn, model, norm
-
 from tests.language.reading import BLOCK, decoder, fault, faults, filled, pointed, reading
 from tests.language.table import table
 
@@ -42,7 +42,9 @@ def test_rule_01_an_extended_file_has_the_same_edition(tmp_path: Path) -> None:
 
 
 def test_rule_02_equals_replaces_and_braces_merge() -> None:
-    base = f"let a = {BLOCK}\nlet b = a {{ attention {{ bias = true }} }}\nlet c = a {{ attention = mha {{ heads = 2 }} }}"
+    base = (
+        f"let a = {BLOCK}\nlet b = a {{ attention {{ bias = true }} }}\nlet c = a {{ attention = mha {{ heads = 2 }} }}"
+    )
     layers = model_of(decoder(layers="a + b + c", above=base)).layers
     assert [each.attention.heads for each in layers] == [4, 4, 2]
     assert [each.attention.bias for each in layers] == [False, True, False]
@@ -50,8 +52,10 @@ def test_rule_02_equals_replaces_and_braces_merge() -> None:
 
 
 def test_rule_03_layers_are_an_algebra() -> None:
-    lets = "\n".join(f"let {name} = block {{ attention = gqa {{ heads = {heads} }}, ffn = swiglu }}" for name, heads in
-                     {"a": 1, "b": 2}.items())
+    lets = "\n".join(
+        f"let {name} = block {{ attention = gqa {{ heads = {heads} }}, ffn = swiglu }}"
+        for name, heads in {"a": 1, "b": 2}.items()
+    )
 
     def heads(layers: str) -> list[int]:
         return [each.attention.heads for each in model_of(decoder(layers=layers, above=lets)).layers]
@@ -63,13 +67,21 @@ def test_rule_03_layers_are_an_algebra() -> None:
     assert heads("a") == [1]
     assert heads("0 * a + b") == [2]
     assert heads("[a, b, a]") == [1, 2, 1]
-    for wrong, code in {"0 * a": "E301", "1.5 * a": "E211", "-1 * a": "E211", "a * 3": "E206", "9_999 * a": "E212"}.items():
+    for wrong, code in {
+        "0 * a": "E301",
+        "1.5 * a": "E211",
+        "-1 * a": "E211",
+        "a * 3": "E206",
+        "9_999 * a": "E212",
+    }.items():
         assert fault(decoder(layers=wrong, above=lets)).code == code, wrong
 
 
 def test_rule_04_let_is_private_and_param_is_not(tmp_path: Path) -> None:
     above = "param d = 32\nlet w = 64"
-    (tmp_path / "base.llm").write_text(decoder("embedding = token { scale = d }", above=above).replace("dim = 32", "dim = d"))
+    (tmp_path / "base.llm").write_text(
+        decoder("embedding = token { scale = d }", above=above).replace("dim = 32", "dim = d")
+    )
     (tmp_path / "child.llm").write_text('llm 1\nextends "base.llm"\nparam d = 16\nmodel { vocab = 2 * d }\n')
     assert model_of(tmp_path / "child.llm").vocab == 32
     (tmp_path / "nosy.llm").write_text('llm 1\nextends "base.llm"\nmodel { vocab = 2 * w }\n')
@@ -103,14 +115,19 @@ def test_rule_04_extends_has_no_cycles(tmp_path: Path) -> None:
 
 
 def test_rule_05_an_unknown_field_is_a_fault_at_every_depth() -> None:
-    spec = decoder(layers="block { attention = gqa { heads = 4, mask = causal { z = 1 } }, ffn = swiglu, y = 2 }", fields="x = 3")
+    spec = decoder(
+        layers="block { attention = gqa { heads = 4, mask = causal { z = 1 } }, ffn = swiglu, y = 2 }", fields="x = 3"
+    )
     found = faults(spec + "w = 4\n")
     assert {pointed(each): each.code for each in found} == {"z": "E305", "y": "E305", "x": "E305", "w": "E306"}
 
 
 def test_rule_06_a_spec_lowers_to_the_configs_of_python() -> None:
     made = model.decoder(
-        dim=32, vocab=64, context=16, norm=norm.rms(),
+        dim=32,
+        vocab=64,
+        context=16,
+        norm=norm.rms(),
         layers=2 * model.block(attention=attention.gqa(heads=4), ffn=ffn.swiglu(hidden=64)),
     )
     assert load(decoder()).model == made
@@ -151,11 +168,14 @@ def test_rule_09_a_let_wins_and_slot_colon_name_names_the_component() -> None:
 def test_rule_09_a_fault_caused_by_shadowing_says_so() -> None:
     found = fault(decoder(above="let rms = 5"))
     assert (found.code, pointed(found)) == ("E307", "rms")
-    assert "hides the component" in found.help and "norm:rms" in found.help
+    assert "hides the component" in found.help
+    assert "norm:rms" in found.help
 
 
 def test_rule_10_a_head_resolves_in_the_slot_of_each_use() -> None:
-    spec = decoder("position = none\nhead = linear", above="let n = layer { eps = 0.25 }").replace("norm = rms", "norm = n")
+    spec = decoder("position = none\nhead = linear", above="let n = layer { eps = 0.25 }").replace(
+        "norm = rms", "norm = n"
+    )
     assert model_of(spec.replace("ffn = swiglu", "norm = n, ffn = swiglu")).layers[0].norm.eps == 0.25
 
 
@@ -269,7 +289,15 @@ def test_rule_15_units() -> None:
 
 @pytest.mark.parametrize(
     ("text", "help"),
-    {"1K": "write 1k or 1Ki", "1b": "write 1B", ".5": "write 0.5", "0x10": "write 16", "1__0": "", "5.": "", "1e": ""}.items(),
+    {
+        "1K": "write 1k or 1Ki",
+        "1b": "write 1B",
+        ".5": "write 0.5",
+        "0x10": "write 16",
+        "1__0": "",
+        "5.": "",
+        "1e": "",
+    }.items(),
 )
 def test_rule_15_a_number_like_word_gets_help(text: str, help: str) -> None:
     found = fault(decoder().replace("vocab = 64", f"vocab = {text}"))
@@ -289,8 +317,11 @@ def test_rule_15_there_is_no_modulo() -> None:
 
 
 def schedule(warmup: str) -> str:
-    train = f"pretrain {{ steps = 10, batch = 2, optimizer = adamw {{ lr = 1 }}, schedule = warmup_cosine {{ warmup = {warmup} }} }}"
-    return decoder() + f"train = {train}\n"
+    shape = f"warmup_cosine {{ warmup = {warmup} }}"
+    return (
+        decoder()
+        + f"train = pretrain {{ steps = 10, batch = 2, optimizer = adamw {{ lr = 1 }}, schedule = {shape} }}\n"
+    )
 
 
 def test_rule_16_a_percentage_is_a_share() -> None:
@@ -317,7 +348,9 @@ def test_rule_18_none_is_a_value_and_default_unsets() -> None:
 
 
 def test_rule_18_choices_are_strings() -> None:
-    spec = decoder(layers='block { attention = gqa { heads = 4 }, ffn = mlp { activation = gelu { approximate = "tanh" } } }')
+    spec = decoder(
+        layers='block { attention = gqa { heads = 4 }, ffn = mlp { activation = gelu { approximate = "tanh" } } }'
+    )
     assert model_of(spec).layers[0].ffn.activation.approximate == "tanh"
     assert fault(spec.replace('"tanh"', '"tan"')).code == "E301"
 
@@ -394,7 +427,9 @@ def test_rule_21_order_is_base_then_file_then_settings(tmp_path: Path) -> None:
 
 
 def test_rule_21_a_childs_param_changes_what_depends_on_it(tmp_path: Path) -> None:
-    base = decoder(above="param d = 32\nparam v = 2 * d").replace("dim = 32", "dim = d").replace("vocab = 64", "vocab = v")
+    base = (
+        decoder(above="param d = 32\nparam v = 2 * d").replace("dim = 32", "dim = d").replace("vocab = 64", "vocab = v")
+    )
     (tmp_path / "base.llm").write_text(base)
     (tmp_path / "child.llm").write_text('llm 1\nextends "base.llm"\nparam d = 2 * d\n')
     assert (model_of(tmp_path / "child.llm").dim, model_of(tmp_path / "child.llm").vocab) == (64, 128)
@@ -432,7 +467,9 @@ def test_rule_22_what_needs_the_meta_device_is_decided_at_build() -> None:
 def test_rule_23_equal_values_never_share_weights() -> None:
     layers = build(load(decoder())).layers
     assert layers[0].attention is not layers[1].attention
-    assert len(list(build(load(decoder())).parameters())) == len({id(each) for each in build(load(decoder())).parameters()})
+    assert len(list(build(load(decoder())).parameters())) == len(
+        {id(each) for each in build(load(decoder())).parameters()}
+    )
 
 
 def test_rule_23_blocks_with_the_same_share_are_one_module() -> None:

@@ -6,10 +6,10 @@ from fractions import Fraction
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from llm_build import Share, Spec, load, write
 from llm_build.language.numbers import read_number
 from llm_build.language.writer import pattern
-
 from tests.language.reading import decoder
 from tests.language.strategies import specs
 
@@ -38,7 +38,7 @@ def expanded(text: str) -> list[str]:
     def cycle(layers: list[str], to: int) -> list[str]:
         return [layers[index % len(layers)] for index in range(to)]
 
-    return list(eval(text, {"cycle": cycle}, names))  # noqa: S307 (our own text)
+    return list(eval(text, {"cycle": cycle}, names))
 
 
 @settings(max_examples=300, deadline=None)

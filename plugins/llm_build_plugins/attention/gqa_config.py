@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from llm_build import Context, Problem, component, size
-from llm_build.components import divisors
+from llm_build import Context, Problem, component, divisors, size
 from llm_build_plugins.attention._shared import HEADS, MODULE, SoftmaxAttention
 
 

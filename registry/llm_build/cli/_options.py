@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -22,7 +22,9 @@ DTYPES = ("auto", "float32", "bfloat16", "float64")
 def talk_options(command: F) -> F:
     """-q for a verb, and -v, which the verb does not see."""
     wrapped: Any = _with_log(command)
-    wrapped = click.option("-v", "--verbose", is_flag=True, help="Say which plugins, kernels and paths are taken.")(wrapped)
+    wrapped = click.option("-v", "--verbose", is_flag=True, help="Say which plugins, kernels and paths are taken.")(
+        wrapped
+    )
     return click.option("-q", "--quiet", is_flag=True, help="Show results only.")(wrapped)  # type: ignore[no-any-return]
 
 
@@ -39,7 +41,9 @@ def _with_log(command: Callable[..., Any]) -> Callable[..., Any]:
 def compute_options(command: F) -> F:
     """`--device`, `--dtype`, `--seed`, -q and -v for a verb that computes."""
     options = [
-        click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute."),
+        click.option(
+            "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute."
+        ),
         click.option(
             "--dtype",
             type=click.Choice(DTYPES),
@@ -52,7 +56,7 @@ def compute_options(command: F) -> F:
     wrapped: Any = talk_options(command)
     for option in reversed(options):
         wrapped = option(wrapped)
-    return wrapped  # type: ignore[no-any-return]
+    return cast("F", wrapped)
 
 
 def spec_options(command: F) -> F:
@@ -71,7 +75,7 @@ def spec_options(command: F) -> F:
         metavar="PATH=EXPRESSION",
         help="Change the spec for this once: dim=256, model.layers[3].attention.heads=8.",
     )(wrapped)
-    return wrapped  # type: ignore[no-any-return]
+    return cast("F", wrapped)
 
 
 def use_plugins(names: Sequence[str]) -> None:

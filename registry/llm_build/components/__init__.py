@@ -1,6 +1,6 @@
 """Components: config classes, their fields and slots. Torch-free."""
 
-from llm_build.components.config import Config, ComponentInfo, Origin, can, component, id_of, instantiate, walk
+from llm_build.components.config import ComponentInfo, Config, Origin, can, component, id_of, instantiate, walk
 from llm_build.components.fields import (
     FieldSpec,
     amount,
@@ -27,8 +27,8 @@ __all__ = [
     "ComponentInfo",
     "Config",
     "FieldSpec",
-    "Origin",
     "ManyKind",
+    "Origin",
     "PartKind",
     "PartsKind",
     "PathKind",

@@ -120,7 +120,7 @@ class Config:
         return tuple((name, value) for name in fields.field_specs(self) if (value := getattr(self, name)) is not UNSET)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._stated() == other._stated()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self._stated() == other._stated()
 
     def __hash__(self) -> int:
         return hash((type(self), self._stated()))
@@ -165,9 +165,7 @@ NAME = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
         fields.parts,
     ),
 )
-def component(
-    identity: str, *, module: str, version: int = 1, capabilities: Iterable[str] = ()
-) -> Callable[[C], C]:
+def component(identity: str, *, module: str, version: int = 1, capabilities: Iterable[str] = ()) -> Callable[[C], C]:
     """Make a class the config of a component.
 
     `identity` is "slot:name"; `module` is "package.module:Class" and is imported only when the component is built, with
@@ -191,8 +189,10 @@ def _refuse_bad_declaration(cls: type, slot: str, name: str) -> None:
         raise PluginError(f'a component is named "slot:name" in lower case; "{slot}:{name}" arrived')
     if not issubclass(cls, Config):
         raise PluginError(f"the config class of {slot}:{name} must derive from Config: class {cls.__name__}(Config)")
-    if name.split(".")[0] in RESERVED:
-        raise PluginError(f"{name.split('.')[0]} is a root field of every spec; give {slot}:{name} another namespace")
+    if name.split(".", maxsplit=1)[0] in RESERVED:
+        raise PluginError(
+            f"{name.split('.', maxsplit=1)[0]} is a root field of every spec; give {slot}:{name} another namespace"
+        )
     for field in cls.__annotations__:
         if (field in RESERVED and slot != "spec") or hasattr(Config, field):
             raise PluginError(f"a component cannot have a field named {field}: rename it in {slot}:{name}")

@@ -129,7 +129,7 @@ def field_specs(config: Any) -> dict[str, FieldSpec]:
 
 
 def divided(whole: str, by: str, *, at_most: int = 12) -> Derive:
-    """Derive `whole / by`, where `whole` is the context's and `by` a field; a remainder is a fault that lists divisors."""
+    """Derive `whole / by`: `whole` is the context's, `by` a field. A remainder is a fault that lists the divisors."""
 
     def derive(config: Any, context: Any) -> Any:
         total, count = context.need(whole), getattr(config, by)

@@ -1,6 +1,6 @@
 """What a config field may hold. Each kind accepts or refuses a value; text and Python meet the same kinds.
 
-A number arrives as an exact `Fraction` from a spec, as `int` or `float` from Python, and leaves as what the module reads.
+A number arrives as an exact `Fraction` from a spec, as `int` or `float` from Python, and leaves as the module reads it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class SizeKind:
 
 @attrs.frozen(kw_only=True, eq=False)
 class NumberKind:
-    """A real number, rounded once to the nearest float64. `above` and `below` are outside the range, `low` and `high` inside."""
+    """A real number, rounded once to the nearest float64. `low` and `high` may be reached, `above` and `below` not."""
 
     low: float | None = None
     high: float | None = None
@@ -88,7 +88,9 @@ class NumberKind:
         try:
             rounded = float(value)
         except OverflowError:
-            return Refusal("takes a number within the range of float64; a larger one arrived", "write one below 1.8e308")
+            return Refusal(
+                "takes a number within the range of float64; a larger one arrived", "write one below 1.8e308"
+            )
         if rounded in (float("inf"), float("-inf")):
             return _wrong_type(self, value)
         return rounded if self._holds(rounded) else _wrong_type(self, value)
@@ -277,7 +279,11 @@ class PartsKind:
             accepted = PartKind(self.slot).accept(each)
             if isinstance(accepted, Refusal):
                 return accepted
-        return tuple(items) if items else Refusal(f"takes {self.describe()}; an empty list arrived", "write `4 * block { … }`")
+        return (
+            tuple(items)
+            if items
+            else Refusal(f"takes {self.describe()}; an empty list arrived", "write `4 * block { … }`")
+        )
 
     def describe(self) -> str:
         return f"one or more components of slot {self.slot}"

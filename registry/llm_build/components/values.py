@@ -25,7 +25,7 @@ UNSET: Final = Unset.UNSET
 
 @attrs.frozen
 class Refusal:
-    """A value that a field cannot take. `message` goes on from the field's name: "takes a whole number; 1.5 arrived"."""
+    """A value that a field cannot take. `message` goes on from the field's name: "takes a size; 1.5 arrived"."""
 
     message: str
     help: str = ""

@@ -40,9 +40,7 @@ def amend(evaluator: Evaluator, base: Value, body: tree.Body, where: Where, span
     return base if base.data is FAULTY else Amender(evaluator).apply(base, changes, span)
 
 
-def read_body(
-    evaluator: Evaluator, entries: Sequence[tuple[tree.Assign | tree.Merge, Where]]
-) -> tuple[Change, ...]:
+def read_body(evaluator: Evaluator, entries: Sequence[tuple[tree.Assign | tree.Merge, Where]]) -> tuple[Change, ...]:
     """The changes of a body, without those that set a path a second time."""
     changes: dict[str, list[Change]] = {}
     order: list[Change] = []
@@ -63,8 +61,9 @@ def read_body(
 def _read_entry(evaluator: Evaluator, entry: tree.Assign | tree.Merge, where: Where) -> Change | None:
     target, place = entry.target, where.span(entry.target)
     if len(target.steps) != 1 or target.slot is not None:
-        inner = f"{target.steps[0].name} {{ {'.'.join(step.name for step in target.steps[1:])} … }}"
-        evaluator.fault("E209", "a body names one field at a time", place, f"write {inner}")
+        rest = ".".join(step.name for step in target.steps[1:])
+        advice = f"write {target.steps[0].name} {{ {rest} … }}"
+        evaluator.fault("E209", "a body names one field at a time", place, advice)
         return None
     step = target.steps[0]
     try:
@@ -148,7 +147,10 @@ class Amender:
             wrong = beyond(change.name, len(items), first, stop)
             return self.evaluator.fault(wrong.code, wrong.message, change.place, wrong.help)
         for index in range(first, stop):
-            items[index] = change.value if change.value is not None else self._layer(items[index], change.inner or (), change.place)
+            items[index] = (
+                change.value
+                if change.value is not None
+                else self._layer(items[index], change.inner or (), change.place)
+            )
         assert held is not None
         return attrs.evolve(held.value, data=tuple(items))
-

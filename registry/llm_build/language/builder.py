@@ -15,7 +15,7 @@ from llm_build.language import tree
 Child = Any  # a Token or a tree.Node
 
 
-def _place(children: Sequence[Child]) -> dict[str, int]:
+def _place(children: Sequence[Child]) -> dict[str, Any]:
     if not children:
         return {"start": 0, "end": 0}
     return {"start": _start(children[0]), "end": _end(children[-1])}

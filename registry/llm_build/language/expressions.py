@@ -45,7 +45,7 @@ class Where:
 
 
 class Evaluator:
-    """Evaluates the expressions of a chain of files. Faults gather in `faults`; a faulty value silences what needs it."""
+    """Evaluates the expressions of a chain of files. `faults` gathers; a faulty value silences what needs it."""
 
     def __init__(self, files: Sequence[FileScope]) -> None:
         self.files = files
@@ -80,7 +80,9 @@ class Evaluator:
         file = next(each for each in self.files if each.level == binding.level)
         name = binding.node.name
         if binding.busy or self._busy > CHAIN_LIMIT:
-            message = f"`{name}` must not depend on itself" if binding.busy else "params must not hang on each other so deep"
+            message = (
+                f"`{name}` must not depend on itself" if binding.busy else "params must not hang on each other so deep"
+            )
             return self.fault("E213", message, binding.place, "give it a value of its own")
         binding.busy, self._busy = True, self._busy + 1
         try:
@@ -122,8 +124,10 @@ class Evaluator:
             value: str = json.loads(node.text)
             value.encode()
         except ValueError:
-            advice = r'use JSON\'s escapes: \" \\ \n \t \u0041'.replace("\\'", "'")
-            self.fault("E105", "this string has an escape or a character that JSON does not allow", where.span(node), advice)
+            advice = r"use JSON\'s escapes: \" \\ \n \t \u0041".replace("\\'", "'")
+            self.fault(
+                "E105", "this string has an escape or a character that JSON does not allow", where.span(node), advice
+            )
             return FAULTY
         return value
 
@@ -180,7 +184,9 @@ class Evaluator:
         whole = operators.repeats(count, "`*`")
         items = _items(layers)
         if whole * len(items) > LAYER_LIMIT:
-            raise Wrong(f"a model has at most {LAYER_LIMIT:_} layers; {shown(whole * len(items))} are asked for", code="E212")
+            raise Wrong(
+                f"a model has at most {LAYER_LIMIT:_} layers; {shown(whole * len(items))} are asked for", code="E212"
+            )
         return items * whole
 
     def _limited(self, items: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -249,7 +255,9 @@ class Evaluator:
         below = where.file.bindings.get(name)
         if below is not None and below is not where.binding:
             line = below.place.line
-            return self.fault("E201", f"`{name}` is set below, at line {line}", span, f"move line {line} above this one")
+            return self.fault(
+                "E201", f"`{name}` is set below, at line {line}", span, f"move line {line} above this one"
+            )
         return Value(Head(node.name, None, span, lambda: self._hint(name, where)), span)
 
     def _hint(self, name: str, where: Where) -> str:
@@ -275,7 +283,11 @@ class Evaluator:
         if name not in FUNCTIONS:
             near = similar(name, FUNCTIONS, 0.8)
             advice = f"write `{near}(…)`" if near else f"write `{name} {{ … }}` with named fields"
-            raise Wrong(f"only built-in functions are called; `{name}` is none of {', '.join(sorted(FUNCTIONS))}", advice, "E204")
+            raise Wrong(
+                f"only built-in functions are called; `{name}` is none of {', '.join(sorted(FUNCTIONS))}",
+                advice,
+                "E204",
+            )
         if name in {"count", "params", "flops", "memory"}:
             return self.resolved_call(name, node, where)
         plain = [self.evaluate(each, where) for each in node.arguments if not isinstance(each, tree.Named)]
@@ -301,7 +313,9 @@ class Evaluator:
 
     def resolved_call(self, name: str, node: tree.Call, where: Where) -> Value:
         """count, params, flops and memory read the resolved spec, which only a `require` has."""
-        raise Wrong(f"{name} reads the resolved spec, which only `require` can", f"write require {name}(…) == …", "E204")
+        raise Wrong(
+            f"{name} reads the resolved spec, which only `require` can", f"write require {name}(…) == …", "E204"
+        )
 
 
 _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
@@ -309,5 +323,3 @@ _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 
 def _items(value: Value) -> tuple[Value, ...]:
     return value.data if isinstance(value.data, tuple) else (value,)
-
-

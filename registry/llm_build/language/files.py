@@ -34,7 +34,9 @@ def read_source(path: str | Path) -> Source:
     file, name = Path(path), str(path)
     try:
         if file.stat().st_size > SIZE_LIMIT:
-            raise _refused(name, "E111", f"a spec has at most {SIZE_LIMIT // 2**20} MiB; this file is larger", "name a .llm file")
+            raise _refused(
+                name, "E111", f"a spec has at most {SIZE_LIMIT // 2**20} MiB; this file is larger", "name a .llm file"
+            )
         raw = file.read_bytes()
     except IsADirectoryError:
         raise _refused(name, "E110", "a spec is a file; this is a folder", "name the .llm file in it") from None
@@ -74,7 +76,13 @@ def read_chain(source: Source) -> Chain:
             span = Span(source, extra.start, extra.end)
             related = (Related("the first stands here", Span(source, extends[0].start, extends[0].end)),)
             chain.faults.append(
-                Diagnostic(code="E208", message="a file extends at most one other", span=span, related=related, help="delete one")
+                Diagnostic(
+                    code="E208",
+                    message="a file extends at most one other",
+                    span=span,
+                    related=related,
+                    help="delete one",
+                )
             )
         if not extends:
             return chain
@@ -110,7 +118,9 @@ def _extended(source: Source, literal: str, span: Span, project: Path, seen: dic
         )
     key = str(target)
     if key in seen:
-        raise refuse("files must not extend each other in a cycle; this file is in the chain already", "extend another file")
+        raise refuse(
+            "files must not extend each other in a cycle; this file is in the chain already", "extend another file"
+        )
     if len(seen) >= CHAIN_LIMIT:
         raise refuse(f"at most {CHAIN_LIMIT} files extend each other", "flatten the chain")
     seen[key] = span
@@ -127,11 +137,25 @@ def _edition_faults(source: Source, file: tree.File) -> list[Diagnostic]:
     editions = [each for each in file.statements if isinstance(each, tree.Edition)]
     start = Span(source, 0, min(1, len(source.text)))
     if not file.statements:
-        return [Diagnostic(code="E112", message="a spec must say something; this one is empty", span=start, help="begin with `llm 1`")]
-    if not editions or file.statements[0] is not editions[0]:
-        place = Span(source, editions[0].start, editions[0].end) if editions else Span(source, file.start, file.start + 1)
         return [
-            Diagnostic(code="E106", message="a spec begins with its edition", span=place, help="write `llm 1` as the first line")
+            Diagnostic(
+                code="E112",
+                message="a spec must say something; this one is empty",
+                span=start,
+                help="begin with `llm 1`",
+            )
+        ]
+    if not editions or file.statements[0] is not editions[0]:
+        place = (
+            Span(source, editions[0].start, editions[0].end) if editions else Span(source, file.start, file.start + 1)
+        )
+        return [
+            Diagnostic(
+                code="E106",
+                message="a spec begins with its edition",
+                span=place,
+                help="write `llm 1` as the first line",
+            )
         ]
     faults = []
     if editions[0].text != EDITION:
@@ -140,5 +164,7 @@ def _edition_faults(source: Source, file: tree.File) -> list[Diagnostic]:
         faults.append(Diagnostic(code="E107", message=message, span=span, help=f"write `llm {EDITION}`"))
     for extra in editions[1:]:
         span = Span(source, extra.start, extra.end)
-        faults.append(Diagnostic(code="E106", message="the edition stands once, first", span=span, help="delete this line"))
+        faults.append(
+            Diagnostic(code="E106", message="the edition stands once, first", span=span, help="delete this line")
+        )
     return faults

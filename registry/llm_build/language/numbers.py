@@ -35,8 +35,8 @@ def read_number(text: str) -> Fraction | Share:
     exponent = match["exponent"] or "0"
     if len(whole) + len(part) > DIGITS_LIMIT or len(exponent) > 5 or abs(int(exponent)) > EXPONENT_LIMIT:
         raise Wrong(
-            f"a number has at most {DIGITS_LIMIT} digits and an exponent within ±{EXPONENT_LIMIT}; {text[:20]}… is beyond",
-            "write a smaller number",
+            f"a number has at most {DIGITS_LIMIT} digits and an exponent within ±{EXPONENT_LIMIT}",
+            f"write a smaller number than {text[:20]}…",
             "E104",
         )
     value = Fraction(int(whole + part), 10 ** len(part)) * Fraction(10) ** int(exponent) * UNITS.get(match["unit"], 1)

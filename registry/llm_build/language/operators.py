@@ -1,4 +1,4 @@
-"""Operators and built-in functions on values: exact, without conversion between numbers, strings, booleans and shares."""
+"""Operators and built-in functions on values: exact, and never a conversion from one type to another."""
 
 from __future__ import annotations
 

@@ -40,6 +40,7 @@ class FileScope:
     statements: tuple[tree.Statement, ...]
     level: int
     bindings: dict[str, Binding] = attrs.field(factory=dict)
+
     def span(self, node: tree.Placed) -> Span:
         return Span(self.source, node.start, node.end)
 

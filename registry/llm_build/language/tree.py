@@ -167,7 +167,7 @@ class Let(NamedTuple):
     start: int
     end: int
     name: str
-    place: Node
+    place: Node | Reference
     value: Expr
 
 
@@ -177,7 +177,7 @@ class Param(NamedTuple):
     start: int
     end: int
     name: str
-    place: Node
+    place: Node | Reference
     value: Expr
 
 

@@ -110,7 +110,7 @@ Data = Fraction | Share | str | bool | None | Mark | Component | Head | tuple["V
 
 @attrs.frozen(eq=False, repr=False)
 class Value:
-    """A value and the place of its use. `related` explains it ("`d` set here"); `via` is the let or param it came through."""
+    """A value and the place of its use. `related` explains it ("`d` set here"); `via` names the let it came through."""
 
     data: Data
     span: Span

@@ -1,6 +1,6 @@
 """Fill a config: give every field its value, stated, inherited, derived or default, and find every fault on the way.
 
-Nothing is derived from a faulty value: a field that needs one is left out in silence, so that one mistake gives one fault.
+Nothing is derived from a faulty value: what needs one is left out in silence, so that one mistake gives one fault.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Filler:
         filling = _Filling(self, config, context)
         for name in field_specs(config):
             filling.settle(name)
-        filling.report(type(config).check(filling.view, context))  # type: ignore[arg-type]
+        filling.report(type(config).check(filling.view, context))
         if filling.faulty:
             return None
         filled = type(config)(**filling.values).as_filled(filling.origins)
@@ -248,7 +248,11 @@ class _Filling:
             pass
         try:
             return inside(_View(self, lenient=True), name, self.context)  # type: ignore[arg-type]
-        except Exception:  # it computes with what is faulty, so nothing that it would say is known
+        except (
+            TypeError,
+            AttributeError,
+            ValueError,
+        ):  # it computes with what is faulty, so nothing that it would say is known
             return self.context.with_(blind=True)
 
     def _refuse(self, name: str, refusal: Refusal, code: str, at: str | None = None) -> None:
@@ -265,5 +269,3 @@ def _required(config: Config, name: str, spec: FieldSpec) -> str:
 def _called(config: Config) -> str:
     info = config.__component__
     return "a spec" if info.slot == info.name == "spec" else info.name
-
-

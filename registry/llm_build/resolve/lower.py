@@ -138,7 +138,7 @@ class Lowering:
                 return entry.config()
         except PluginError as fault:
             span = data.head.span if data.head else data.span
-            self._fault("E308", str(fault), span, "`llm-build plugins` lists what is installed")
+            self._fault("E308", str(fault), span, "")
             return None
         self._unknown(data.head, self.registry.names(slot), slot, value)
         return None
@@ -153,7 +153,12 @@ class Lowering:
             return type(spec.default)
         names = self.registry.names(slot)
         example = names[0] if names else "component"
-        self._fault("E210", f"there is nothing to merge into: {name} is not set", data.span, f"write `{name} = {example} {{ … }}`")
+        self._fault(
+            "E210",
+            f"there is nothing to merge into: {name} is not set",
+            data.span,
+            f"write `{name} = {example} {{ … }}`",
+        )
         return None
 
     def _unknown(self, head: Head, names: list[str], slot: str, value: Value | None = None) -> None:
@@ -164,10 +169,13 @@ class Lowering:
             advice = f"slot {slot} has {_listed(names)}"
         elif "." in head.name:
             message = f"no component `{head}` is installed"
-            advice = f"install the plugin that brings the namespace `{head.name.split('.')[0]}`, then look at `llm-build plugins`"
+            space = head.name.split(".")[0]
+            advice = f"install the plugin that brings the namespace `{space}`, or name its file with --plugin"
         else:
             message = f"no component `{head}` is installed" + (f" in slot {slot}" if slot else "")
-            advice = f"a component with a similar name exists: `{near}`" if near else f"slot {slot} has {_listed(names)}"
+            advice = (
+                f"a component with a similar name exists: `{near}`" if near else f"slot {slot} has {_listed(names)}"
+            )
             if not near and not slot:
                 advice = head.hint()
         self._fault("E304", message, head.span, advice, value.related if value else ())
@@ -179,7 +187,9 @@ class Lowering:
         what = "a spec" if cls is Spec else cls.__component__.name
         # a change to many layers does not show which of them it does not fit
         where = "" if _within(setting.place, data.span) or "[" not in path else f" ({path})"
-        self._fault("E305" if cls is not Spec else "E306", f"{what} has no field `{name}`{where}", setting.place, advice)
+        self._fault(
+            "E305" if cls is not Spec else "E306", f"{what} has no field `{name}`{where}", setting.place, advice
+        )
 
     def _no_component(self, value: Value, slot: str, name: str) -> Any:
         message = f"{name} takes a component of slot {slot}; {described(value.data)} arrived"
@@ -200,7 +210,9 @@ class Lowering:
         if raw is FAULTY:
             return FAULTY
         if isinstance(raw, (Component, Head)):
-            self._fault("E301", f"{name} takes {spec.kind.describe()}; {described(raw)} arrived", value.span, "", value.related)
+            self._fault(
+                "E301", f"{name} takes {spec.kind.describe()}; {described(raw)} arrived", value.span, "", value.related
+            )
             return FAULTY
         if isinstance(raw, tuple) and any(isinstance(each, Component) for each in raw):
             self._fault("E301", f"{name} takes {spec.kind.describe()}; a list of components arrived", value.span)

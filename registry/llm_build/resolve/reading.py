@@ -38,7 +38,7 @@ class Reading:
 
 
 def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | None = None) -> Reading:
-    """Read a spec and find every fault in it. `settings` are "path=expression"; `measure` decides `params(…)` and so on."""
+    """Read a spec and find every fault in it. `settings` are "path=expression"; `measure` decides `params(…)`."""
     registry = installed()
     evaluated = evaluate(source, settings)
     lowering = Lowering(registry)

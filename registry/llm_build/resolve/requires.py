@@ -36,7 +36,9 @@ class Held:
 class Conditions(Evaluator):
     """An evaluator that also reads the resolved spec: `model.layers[0].attention.head_dim`, `count(…)`, `params(…)`."""
 
-    def __init__(self, evaluated: Evaluated, spec: Config, contexts: Mapping[int, Context], measure: Measure | None) -> None:
+    def __init__(
+        self, evaluated: Evaluated, spec: Config, contexts: Mapping[int, Context], measure: Measure | None
+    ) -> None:
         super().__init__(evaluated.evaluator.files)
         self.spec, self.contexts, self.measure = spec, contexts, measure
 
@@ -65,7 +67,11 @@ class Conditions(Evaluator):
         arguments = [each for each in node.arguments if not isinstance(each, tree.Named)]
         if len(arguments) != len(node.arguments) or len(arguments) != (2 if name == "count" else 1):
             example = "count(model.layers, sliding)" if name == "count" else f"{name}(model)"
-            raise Wrong(f"{name} takes {'layers and a component' if name == 'count' else 'a part of the spec'}", f"write {example}", "E205")
+            raise Wrong(
+                f"{name} takes {'layers and a component' if name == 'count' else 'a part of the spec'}",
+                f"write {example}",
+                "E205",
+            )
         values = [self.evaluate(each, where) for each in arguments]
         if any(each.data is FAULTY for each in values):
             return Value(FAULTY, span)
