@@ -14,11 +14,13 @@ from zipfile import ZipFile
 import pytest
 
 from llm_build.interfaces import PROTOCOLS
-from llm_build.registry import BUILT_IN, installed
+from llm_build.registry import installed
 from tests.packages import build_wheel
 from tests.processes import QUICKSTART, ROOT, finished, python, start
 
 pytestmark = pytest.mark.slow
+
+BUILT_IN = "llm-build"
 
 LISTED = """
 from llm_build.registry import installed
