@@ -13,17 +13,21 @@ set_up() {
   fi
   require_python
   echo "setting up .venv" >&2
-  "$python" -m venv .venv || fail "$python cannot make a virtual environment; its module venv may be a package of its own"
+  # the commands in an environment hold its path, so one that was moved is made anew
+  local moved=
+  [[ ! -f $stamp || $(<"$stamp") == *" $root" ]] || moved=yes
+  "$python" -m venv ${moved:+--clear} .venv || fail "$python cannot make a virtual environment; its module venv may be a package of its own"
   # torch first and pinned: an install that is free to choose would fetch gigabytes of GPU libraries
   install "torch==$(pinned torch)"
   install -e '.[plot,dev]'
   fingerprint >"$stamp"
 }
 
-# What .venv depends on; it changes when one of them does, or when the checkout moves.
+# What .venv depends on: the version of Python, what is asked for, and the place.
 fingerprint() {
-  { echo "$root"; cat pyproject.toml constraints.txt; } | "$bin/python" -c \
-    'import hashlib, sys; print(sys.version.split()[0], hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'
+  cat pyproject.toml constraints.txt | "$bin/python" -c \
+    'import hashlib, sys; print(sys.version.split()[0], hashlib.sha256(sys.stdin.buffer.read()).hexdigest(), sys.argv[1])' \
+    "$root"
 }
 
 require_python() {

@@ -90,6 +90,11 @@ def open_run(
     tokenizer = filled.part("tokenizer", Context())
     tokenizer.load(place.tokenizer)
     model = build(filled, device=compute.device, dtype=compute.dtype, seed=seed)
+    if tokenizer.vocab_size > model.vocab:
+        raise RunError(
+            f"the model's vocab must hold the tokenizer's {tokenizer.vocab_size:_} entries; it is {model.vocab:_}: "
+            f"{place.tokenizer} is not the one that this model was trained with"
+        )
     load_weights(model, place.weights)
     model.eval()
     generator = filled.part("generate", Context())
