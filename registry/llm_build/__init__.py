@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from llm_build.errors import DataError as DataError
     from llm_build.errors import GenerationError as GenerationError
     from llm_build.errors import LLMBuildError as LLMBuildError
+    from llm_build.errors import MissingContext as MissingContext
     from llm_build.errors import NonFiniteLoss as NonFiniteLoss
     from llm_build.errors import PluginError as PluginError
     from llm_build.errors import RunError as RunError
@@ -77,8 +78,8 @@ _HOME = {
     ],
     "llm_build.context": ["Context"],
     "llm_build.errors": [
-        *["CapacityError", "DataError", "GenerationError", "LLMBuildError", "NonFiniteLoss"],
-        *["PluginError", "RunError", "SpecError", "TrainingError"],
+        *["CapacityError", "DataError", "GenerationError", "LLMBuildError", "MissingContext"],
+        *["NonFiniteLoss", "PluginError", "RunError", "SpecError", "TrainingError"],
     ],
     "llm_build.document": ["Document"],
     "llm_build.interfaces": ["Piece"],

@@ -39,6 +39,8 @@ def build(
     Equal seeds give equal weights on one kind of device. Raises `SpecError` with every fault of the config, and where
     the weights alone would not fit into the device's memory; in both cases nothing was allocated.
     """
+    if not isinstance(config, Config):
+        raise TypeError(f"build takes a config, such as load(…) gives; {type(config).__name__} arrived")
     place = torch.device(device)
     model, surroundings = _model_of(config, context or Context())
     if place.type != "meta":

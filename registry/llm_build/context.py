@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from llm_build.errors import MissingContext
 from llm_build.language.values import FAULTY
 
 if TYPE_CHECKING:
     from llm_build.components import Config
-
-
-class MissingContext(Exception):
-    """A component asked its context for something that nobody around it gave. `name` is what was asked for."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(f"{name} is not known here; give it in the context: Context({name}=…)")
 
 
 @attrs.frozen(kw_only=True)
@@ -57,6 +50,11 @@ class Context:
         if value is None or value is FAULTY or self.blind:
             raise MissingContext(name)
         return value
+
+    @property
+    def damaged(self) -> bool:
+        """Whether something that it tells is faulty further out."""
+        return self.blind or any(value is FAULTY for value in attrs.astuple(self, recurse=False))
 
     def with_(self, **changes: Any) -> Context:
         """A copy with some fields changed."""

@@ -2,6 +2,7 @@
 
     LLMBuildError
     ├── SpecError             a spec or a config is faulty; carries the diagnostics
+    ├── MissingContext        a component needs to know something that nobody around it says
     ├── PluginError           a plugin or a component does not keep its promise
     ├── DataError             training or evaluation data is missing, empty or too short
     ├── RunError              a run directory is missing, incomplete or already taken
@@ -28,6 +29,7 @@ __all__ = [
     "DataError",
     "GenerationError",
     "LLMBuildError",
+    "MissingContext",
     "NonFiniteLoss",
     "PluginError",
     "RunError",
@@ -46,6 +48,14 @@ class SpecError(LLMBuildError):
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(str(each) for each in self.diagnostics))
+
+
+class MissingContext(LLMBuildError):
+    """A component asked its context for something that nobody around it gave. `name` is what was asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"{name} is not known here; give it in the context: Context({name}=…)")
 
 
 class PluginError(LLMBuildError):

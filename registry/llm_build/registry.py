@@ -89,6 +89,7 @@ class Registry:
 
     faults: list[PluginFault] = attrs.field(factory=list)
     _entries: dict[str, dict[str, list[Entry]]] = attrs.field(factory=dict)
+    _named: set[str] = attrs.field(factory=set)
 
     def find(self, slot: str, name: str) -> Entry | None:
         """The component of a slot by name; None where there is none. Raises `PluginError` where two claim the id."""
@@ -129,7 +130,7 @@ class Registry:
             manager.register(plugin, owner.entry)
             manager.check_pending()
             found = [each for offer in manager.hook.llm_components() for each in _entries(offer, owner)]
-        except Exception as fault:  # noqa: BLE001 (whatever a hook raises is its plugin's fault alone)
+        except (Exception, SystemExit) as fault:  # noqa: BLE001 (whatever a hook raises is its plugin's fault alone)
             self.faults.append(PluginFault(owner, f"{type(fault).__name__}: {fault}"))
             return
         log.info("%s of %s brings %s", owner.entry, owner, ", ".join(each.id for each in found))
@@ -138,10 +139,13 @@ class Registry:
 
     def add_named(self, name: str) -> None:
         """Register a plugin that the command line names: a module, or a file. Raises `PluginError` with the reason."""
+        if name in self._named:
+            return
+        self._named.add(name)
         owner = Owner(distribution=name, version="", entry=name)
         try:
             plugin = _module_of_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
-        except Exception as fault:  # a person asked for this plugin, so its failure stops the work
+        except (Exception, SystemExit) as fault:  # a person asked for this plugin, so its failure stops the work
             raise PluginError(f"--plugin {name} cannot be imported: {type(fault).__name__}: {fault}") from fault
         before = len(self.faults)
         self.add(plugin, owner)
@@ -169,6 +173,8 @@ def _module_of_file(file: Path) -> ModuleType:
     if spec is None or spec.loader is None or not file.is_file():
         raise FileNotFoundError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    if file.stem in sys.modules:
+        raise ImportError(f"a module named {file.stem} is there already; rename the file")
     sys.modules[file.stem] = module
     spec.loader.exec_module(module)
     return module
@@ -182,7 +188,7 @@ def installed() -> Registry:
         owner = Owner(distribution=point.distribution, version=point.version, entry=point.name)
         try:
             plugin = _load(point.value)
-        except Exception as fault:  # noqa: BLE001 (an entry point may fail in any way, the others must not)
+        except (Exception, SystemExit) as fault:  # noqa: BLE001 (an entry point may fail in any way, the others must not)
             registry.faults.append(PluginFault(owner, f"{type(fault).__name__}: {fault}"))
             continue
         registry.add(plugin, owner)

@@ -7,6 +7,7 @@ from typing import Any
 
 from llm_build.components import Config, Problem, component, part
 from llm_build.context import Context
+from llm_build.language.values import FAULTY
 
 
 @component("spec:spec", module="llm_build.assemble:build")
@@ -30,13 +31,15 @@ class Spec(Config):
         entries, rows = vocab_of(self.tokenizer), getattr(self.model, "vocab", None)
         if entries is not None and rows is not None and rows < entries:
             yield Problem(
-                field="model",
+                field="model.vocab",
                 message=f"the model's vocab must hold the tokenizer's {entries:_} entries; it is {rows:_}",
                 help=f"leave vocab out, or write vocab = {entries:_} or more",
             )
 
 
-def vocab_of(tokenizer: Any) -> int | None:
+def vocab_of(tokenizer: Any) -> Any:
     """The number of entries that a tokenizer's config promises, or None where only its file knows."""
+    if tokenizer is FAULTY:
+        return FAULTY
     size = getattr(tokenizer, "vocab_size", None)
     return size() if callable(size) else None

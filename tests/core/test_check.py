@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from llm_build.language.files import SIZE_LIMIT
 from tests.processes import QUICKSTART, Done, finished, llm_build
 
 FAULTY = "llm 1\nmodel = decoder { dim = 30, vocab = 64, context = 8, norm = rms, colour = 3, layers = 2 * block }\n"
@@ -16,7 +17,7 @@ UNREADABLE = {
     "binary.llm": (b"llm 1\n\0\1\2", "a spec is UTF-8 text; this file is binary"),
     "latin.llm": ('llm 1\nlet naïve = "é"\n'.encode("latin-1"), "a spec is UTF-8 text; the byte 0xef at 12 is not"),
     "folder.llm": ((), "a spec is a file; this is a folder"),
-    "huge.llm": (b"#" * (4 * 2**20 + 1), "a spec has at most 4 MiB; this file is larger"),
+    "huge.llm": (b"#" * (SIZE_LIMIT + 1), "this file is larger"),
 }
 
 

@@ -46,6 +46,11 @@ def test_the_first_spec_is_the_quickstart() -> None:
     assert fences("llm")[0].text == (ROOT / "specs" / "quickstart.llm").read_text(encoding="utf-8")
 
 
+def test_the_first_output_is_filled_in() -> None:
+    assert "bits a byte" in fences("text")[0].text
+    assert "@@" not in README
+
+
 def test_the_faulty_spec_gives_the_message_below_it() -> None:
     (index,) = [number for number, each in enumerate(FENCES) if each.note == "faulty"]
     found = render(read(Source("faulty.llm", FENCES[index].text)).diagnostics)

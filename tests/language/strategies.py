@@ -11,6 +11,7 @@ from llm_build_plugins import attention, data, embedding, ffn, generate, head, m
 
 floats = st.floats(min_value=1e-9, max_value=0.999, allow_nan=False)
 names = st.text(min_size=1, max_size=8).filter(lambda each: each.encode(errors="replace").decode() == each)
+paths = names.filter(lambda each: "\\" not in each)
 
 
 def made(cls: type[Config], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -78,7 +79,7 @@ specs = always(
     Spec,
     {"model": decoders},
     tokenizer=always(tokenizer.bpe, {"vocab": st.integers(300, 900)}, special=st.lists(names, unique=True, max_size=3)),
-    data=st.none() | always(data.files, {"paths": st.lists(names, min_size=1, max_size=3)}),
+    data=st.none() | always(data.files, {"paths": st.lists(paths, min_size=1, max_size=3)}),
     train=trainers,
     generate=made(generate.decode, max_new=st.integers(1, 10**6)),
 )

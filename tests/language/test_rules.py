@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -537,10 +536,12 @@ def test_rule_26_a_minus_may_stand_often() -> None:
 
 
 def test_rule_26_nested_lets_cost_no_more_than_their_size() -> None:
-    lets = "let a0 = [1, 2]\n" + "\n".join(f"let a{i + 1} = [a{i}, a{i}]" for i in range(60))
-    before = sys.getrecursionlimit()
-    assert filled(decoder(above=lets))
-    assert sys.getrecursionlimit() == before
+    nest = "let a{1} = gqa {{ heads = 1, position = a{0}, mask = a{0} }}"
+    lets = "let a0 = rope\n" + "\n".join(nest.format(i, i + 1) for i in range(50))
+    assert faults(decoder(above=lets))
+    assert {each.code for each in faults(decoder(above="let a = [1]\nlet b = [a, a]"))} == {"E206"}
+    doubled = "let a0 = block + block\n" + "\n".join(f"let a{i + 1} = a{i} + a{i}" for i in range(60))
+    assert "E212" in [each.code for each in faults(decoder(above=doubled))]
 
 
 def test_rule_27_an_unknown_component_is_reported_once() -> None:

@@ -31,4 +31,5 @@ class gqa(SoftmaxAttention):
                 message=f"kv_heads must divide heads = {self.heads}; {self.kv_heads} arrived",
                 help=f"kv_heads may be {divisors(self.heads)}",
                 code="E302",
+                related=("heads",),
             )

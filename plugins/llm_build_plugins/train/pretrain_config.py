@@ -52,10 +52,16 @@ class pretrain(Config):
             return self.batch
         return self.batch_tokens // context.context
 
-    def check(self, context: Context) -> Iterator[Problem]:
+    def check_length(self, context: Context) -> Iterator[Problem]:
         yield from self._exactly_one("steps", "epochs", "tokens", example="steps = 1_000")
+
+    def check_batch(self, context: Context) -> Iterator[Problem]:
         yield from self._exactly_one("batch", "batch_tokens", example="batch = 8")
+
+    def check_batches(self, context: Context) -> Iterator[Problem]:
         yield from self._whole_batches(context)
+
+    def check_eval(self, context: Context) -> Iterator[Problem]:
         if self.eval_every == 0 or (isinstance(self.eval_every, Share) and self.eval_every.fraction == 0):
             yield Problem(
                 field="eval_every",

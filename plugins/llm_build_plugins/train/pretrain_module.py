@@ -23,26 +23,43 @@ class Pretrain:
         self.schedule = config.part("schedule", context)
 
     def train(self, job: Job) -> Outcome:
-        """Train `job.model` and leave it with the best weights. Raises `NonFiniteLoss` before it would be spoilt."""
+        """Train `job.model` and leave it with the best weights. Raises `NonFiniteLoss` before it would be spoilt.
+
+        Where it is interrupted, the weights kept so far stay; if none were, those of this moment are kept.
+        """
         loop = Loop(job, self.config, self.objective, self.optimizer, self.schedule)
-        best, best_step = math.inf, 0
         job.progress.begin(loop.steps)
         job.model.train()
-        while loop.done < loop.steps:
-            loop.step()
-            if loop.done % loop.eval_every == 0 or loop.done == loop.steps:
-                found = job.measure(self.config.eval_tokens)
-                job.record(step=loop.done, held_out_nats=found.nats, held_out_bits=found.bits)
-                job.progress.say(
-                    f"step {loop.done}: held out {found.nats:.3f} nats a token, {found.bits:.3f} bits a byte"
-                )
-                job.sample(loop.done, self.config.samples, self.config.sample_tokens)
-                if found.nats < best:
-                    best, best_step = found.nats, loop.done
-                    job.keep()
-                loop.rest()
-        if best_step != loop.done:
+        best = Best()
+        try:
+            while loop.done < loop.steps:
+                loop.step()
+                if loop.done % loop.eval_every == 0 or loop.done == loop.steps:
+                    self._look(job, loop, best)
+        except KeyboardInterrupt:
+            if best.step == 0:
+                job.keep()
+            raise
+        if best.step != loop.done:
             job.restore()
         whole = job.measure()
-        job.record(step=best_step, final_held_out_nats=whole.nats, final_held_out_bits=whole.bits)
-        return Outcome(steps=loop.done, tokens=loop.tokens, seconds=loop.seconds, best_step=best_step, held_out=whole)
+        job.record(step=best.step, final_held_out_nats=whole.nats, final_held_out_bits=whole.bits)
+        return Outcome(steps=loop.done, tokens=loop.tokens, seconds=loop.seconds, best_step=best.step, held_out=whole)
+
+    def _look(self, job: Job, loop: Loop, best: Best) -> None:
+        """Take the held-out loss, write a sample, and keep the weights if they are the best so far."""
+        found = job.measure(self.config.eval_tokens)
+        job.record(step=loop.done, held_out_nats=found.nats, held_out_bits=found.bits)
+        job.progress.say(f"step {loop.done}: held out {found.nats:.3f} nats a token, {found.bits:.3f} bits a byte")
+        job.sample(loop.done, self.config.samples, self.config.sample_tokens)
+        if found.nats < best.nats:
+            best.nats, best.step = found.nats, loop.done
+            job.keep()
+        loop.rest()
+
+
+class Best:
+    """The lowest held-out loss so far, and the step that had it; step 0 is none."""
+
+    def __init__(self) -> None:
+        self.nats, self.step = math.inf, 0

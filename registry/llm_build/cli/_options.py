@@ -94,7 +94,6 @@ def read_spec(spec: str, sets: Sequence[str], plugins: Sequence[str]) -> Reading
 
     Warnings go to stderr.
     """
-    from llm_build.cost import decide  # brings torch
     from llm_build.diagnostics import render
     from llm_build.errors import SpecError
     from llm_build.resolve import read, source_of
@@ -103,6 +102,8 @@ def read_spec(spec: str, sets: Sequence[str], plugins: Sequence[str]) -> Reading
     source = source_of(Path(spec))
     reading = read(source, sets)
     if not reading.errors:
+        from llm_build.cost import decide  # brings torch, which a faulty spec need not wait for
+
         reading = read(source, sets, measure=decide)
     if reading.errors:
         raise SpecError(reading.diagnostics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ def trained(
     read = read_spec(spec, sets, plugins)
     from llm_build.run import train  # brings torch, which a faulty spec need not wait for
 
+    # being told to stop is an interrupt too: the trainer keeps what it has
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     result = train(
         read.config,
         out=out,

@@ -1,6 +1,16 @@
 """Components: config classes, their fields and slots. Torch-free."""
 
-from llm_build.components.config import ComponentInfo, Config, Origin, can, component, id_of, instantiate, walk
+from llm_build.components.config import (
+    ComponentInfo,
+    Config,
+    Origin,
+    can,
+    checks_of,
+    component,
+    id_of,
+    instantiate,
+    walk,
+)
 from llm_build.components.fields import (
     FieldSpec,
     amount,
@@ -38,6 +48,7 @@ __all__ = [
     "Unset",
     "amount",
     "can",
+    "checks_of",
     "choice",
     "component",
     "divided",

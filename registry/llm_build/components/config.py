@@ -58,7 +58,11 @@ class Config:
     _origins: dict[str, Origin]
 
     def check(self, context: Context) -> Iterator[Problem]:
-        """Yield every fault that the kinds of the fields cannot see. Override; runs on a filled config only."""
+        """Yield every fault that the kinds of the fields cannot see. Override it.
+
+        Further methods whose names begin with `check_` are called too, each by itself: a field at fault silences only
+        those that read it.
+        """
         return iter(())
 
     def inside(self, field: str, context: Context) -> Context:
@@ -196,6 +200,11 @@ def _refuse_bad_declaration(cls: type, slot: str, name: str) -> None:
     for field in cls.__annotations__:
         if (field in RESERVED and slot != "spec") or hasattr(Config, field):
             raise PluginError(f"a component cannot have a field named {field}: rename it in {slot}:{name}")
+
+
+def checks_of(cls: type[Config]) -> tuple[Callable[[Any, Context], Iterator[Problem]], ...]:
+    """`check` and every `check_…` of a config class."""
+    return tuple(getattr(cls, name) for name in dir(cls) if name == "check" or name.startswith("check_"))
 
 
 def id_of(config: Any) -> str:

@@ -56,8 +56,17 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
 
 
-def _field(kind: Kind, **options: Any) -> Any:
-    return attrs.field(default=UNSET, converter=_frozen, metadata={KEY: FieldSpec(kind=kind, **options)})
+def _rounded(value: Any) -> Any:
+    return float(value) if isinstance(value, Fraction) else value
+
+
+def _as_list(value: Any) -> Any:
+    # one component is a list of one, whichever way it was stated
+    return (value,) if hasattr(value, "__component__") else _frozen(value)
+
+
+def _field(kind: Kind, *, converter: Callable[[Any], Any] = _frozen, **options: Any) -> Any:
+    return attrs.field(default=UNSET, converter=converter, metadata={KEY: FieldSpec(kind=kind, **options)})
 
 
 def size(*, low: int = 1, high: int = 2**63 - 1, **options: Any) -> Any:
@@ -74,7 +83,7 @@ def number(
     **options: Any,
 ) -> Any:
     """A real number; `low` and `high` are allowed, `above` and `below` are not."""
-    return _field(NumberKind(low=low, high=high, above=above, below=below), **options)
+    return _field(NumberKind(low=low, high=high, above=above, below=below), converter=_rounded, **options)
 
 
 def amount(**options: Any) -> Any:
@@ -119,7 +128,7 @@ def part(slot: str, **options: Any) -> Any:
 
 def parts(slot: str, **options: Any) -> Any:
     """A list of components of one slot, as `4 * block { … }`."""
-    return _field(PartsKind(slot), **options)
+    return _field(PartsKind(slot), converter=_as_list, **options)
 
 
 def field_specs(config: Any) -> dict[str, FieldSpec]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from numbers import Real
 from typing import Any, Protocol
 
 import attrs
 
 from llm_build.components.values import Refusal
-from llm_build.language.values import BIDIRECTIONAL, Share, shown
+from llm_build.language.values import BIDIRECTIONAL, LAYER_LIMIT, Share, shown
 
 SIZE_LIMIT = 2**63
 
@@ -26,6 +27,9 @@ class Kind(Protocol):
     def describe(self) -> str:
         """A few words for messages: "a whole number from 1 to 64"."""
 
+    def example(self) -> str:
+        """A value to write instead, for help."""
+
     def write(self, value: Any) -> str:
         """An accepted value as the text of a spec."""
 
@@ -37,11 +41,11 @@ def quoted(text: str) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _wrong_type(kind: Kind, value: Any) -> Refusal:
-    return Refusal(f"takes {kind.describe()}; {shown(value)} arrived")
+    return Refusal(f"takes {kind.describe()}; {shown(value)} arrived", f"write {kind.example()}")
 
 
 @attrs.frozen(eq=False)
@@ -61,13 +65,16 @@ class SizeKind:
                 f"write {exact.numerator // exact.denominator}, or floor a division with `//`",
             )
         if not self.low <= exact <= self.high:
-            return Refusal(f"takes {self.describe()}; {shown(value)} arrived")
+            return _wrong_type(self, value)
         return int(exact)
 
     def describe(self) -> str:
         if self.high == SIZE_LIMIT - 1:
             return f"a whole number of at least {self.low}"
         return f"a whole number from {self.low} to {self.high:_}"
+
+    def example(self) -> str:
+        return f"a size such as {min(max(self.low, 64), self.high)}"
 
     def write(self, value: Any) -> str:
         return str(int(value))
@@ -116,6 +123,13 @@ class NumberKind:
         ]
         return " ".join(["a number", " and ".join(words)]).rstrip()
 
+    def example(self) -> str:
+        return f"a number such as {self._inside():g}"
+
+    def _inside(self) -> float:
+        tries = (0.1, 1.0, 10.0, self.low, self.high)
+        return next((each for each in tries if each is not None and self._holds(each)), 0.5)
+
     def write(self, value: Any) -> str:
         return repr(float(value)) if float(value) != int(value) or abs(value) >= 2**53 else str(int(value))
 
@@ -127,7 +141,7 @@ class AmountKind:
         if isinstance(value, Share):
             if 0 <= value.fraction <= 1:
                 return value
-            return Refusal(f"takes a share from 0% to 100%; {value} arrived")
+            return Refusal(f"takes a share from 0% to 100%; {value} arrived", "write 1%")
         count = SizeKind(low=0).accept(value)
         if not isinstance(count, Refusal):
             return count
@@ -137,6 +151,9 @@ class AmountKind:
 
     def describe(self) -> str:
         return "a count (100) or a share of the whole (1%)"
+
+    def example(self) -> str:
+        return "100 or 1%"
 
     def write(self, value: Any) -> str:
         return str(value)
@@ -159,6 +176,9 @@ class ShareKind:
     def describe(self) -> str:
         return "a share from 0% to 100%"
 
+    def example(self) -> str:
+        return "10%"
+
     def write(self, value: Any) -> str:
         return str(value)
 
@@ -170,6 +190,9 @@ class FlagKind:
         return value if isinstance(value, bool) else _wrong_type(self, value)
 
     def describe(self) -> str:
+        return "true or false"
+
+    def example(self) -> str:
         return "true or false"
 
     def write(self, value: Any) -> str:
@@ -189,12 +212,20 @@ class TextKind:
     def describe(self) -> str:
         return 'a string ("…")'
 
+    def example(self) -> str:
+        return 'a string: "…"'
+
     def write(self, value: Any) -> str:
         return quoted(value)
 
 
 class PathKind(TextKind):
     """A path with `/` between its parts, relative to the file that holds the literal."""
+
+    def accept(self, value: Any) -> str | Refusal:
+        if isinstance(value, str) and "\\" in value:
+            return Refusal(f"takes {self.describe()}; {shown(value)} arrived", "write `/` between the parts of a path")
+        return TextKind.accept(self, value)
 
     def describe(self) -> str:
         return 'a path ("folder/file")'
@@ -209,10 +240,13 @@ class ChoiceKind:
     def accept(self, value: Any) -> str | Refusal:
         if isinstance(value, str) and value in self.options:
             return value
-        return Refusal(f"takes {self.describe()}; {shown(value)} arrived")
+        return _wrong_type(self, value)
 
     def describe(self) -> str:
         return "one of " + ", ".join(json.dumps(each) for each in self.options)
+
+    def example(self) -> str:
+        return json.dumps(self.options[0])
 
     def write(self, value: Any) -> str:
         return json.dumps(value)
@@ -230,7 +264,7 @@ class ManyKind:
         if not isinstance(value, (list, tuple)):
             return _wrong_type(self, value)
         if len(value) < self.least or (self.most is not None and len(value) > self.most):
-            return Refusal(f"takes {self.describe()}; {len(value)} arrived")
+            return Refusal(f"takes {self.describe()}; {len(value)} arrived", f"write {self.example()}")
         accepted = [self.of.accept(each) for each in value]
         for index, each in enumerate(accepted):
             if isinstance(each, Refusal):
@@ -241,6 +275,9 @@ class ManyKind:
         if self.most == self.least:
             return f"a list of {self.least}, each {self.of.describe()}"
         return f"a list of at least {self.least}, each {self.of.describe()}"
+
+    def example(self) -> str:
+        return f"a list: [{self.of.example()}]"
 
     def write(self, value: Any) -> str:
         return "[" + ", ".join(self.of.write(each) for each in value) + "]"
@@ -257,10 +294,13 @@ class PartKind:
         if info and info.slot == self.slot:
             return value
         if info:
-            return Refusal(f"takes {self.describe()}; {info.id} arrived")
+            return Refusal(f"takes {self.describe()}; {info.id} arrived", f"write {self.example()}")
         return _wrong_type(self, value)
 
     def describe(self) -> str:
+        return f"a component of slot {self.slot}"
+
+    def example(self) -> str:
         return f"a component of slot {self.slot}"
 
     def write(self, value: Any) -> str:
@@ -279,14 +319,16 @@ class PartsKind:
             accepted = PartKind(self.slot).accept(each)
             if isinstance(accepted, Refusal):
                 return accepted
-        return (
-            tuple(items)
-            if items
-            else Refusal(f"takes {self.describe()}; an empty list arrived", "write `4 * block { … }`")
-        )
+        if not 0 < len(items) <= LAYER_LIMIT:
+            arrived = f"{len(items):_}" if items else "an empty list"
+            return Refusal(f"takes from 1 to {LAYER_LIMIT:_} components; {arrived} arrived", f"write {self.example()}")
+        return tuple(items)
 
     def describe(self) -> str:
         return f"one or more components of slot {self.slot}"
+
+    def example(self) -> str:
+        return "4 * block { … }"
 
     def write(self, value: Any) -> str:
         raise TypeError("a component is written by language.writer")

@@ -8,6 +8,12 @@ from typing import Any
 
 from llm_build.diagnostics.diagnostic import Diagnostic, Span
 
+WIDTH = 160
+
+# a spec from a stranger must not speak to the terminal: control characters are shown as pictures of themselves
+_PICTURES = dict.fromkeys(range(0x7F, 0xA0), 0xFFFD)
+_PICTURES |= {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
+
 Renderer = Callable[[Sequence[Diagnostic]], str]
 
 
@@ -17,7 +23,7 @@ def render(diagnostics: Sequence[Diagnostic], form: str = "text") -> str:
 
 
 def _text(diagnostics: Sequence[Diagnostic]) -> str:
-    return "\n\n".join("\n".join(_lines(each)) for each in diagnostics)
+    return "\n\n".join("\n".join(_lines(each)) for each in diagnostics).translate(_PICTURES)
 
 
 def _lines(diagnostic: Diagnostic) -> list[str]:
@@ -39,15 +45,24 @@ def _snippet(span: Span, arrow: str, mark: str, message: str = "") -> list[str]:
         return [f" {arrow} {span.source.name}"]
     line, column = span.source.place(span.start)
     text = span.source.line(line)
+    text, column, cut = _window(text, column)
     gutter = " " * len(str(line))
     width = max(1, min(span.end - span.start, len(text) - column + 1))
     indent = "".join("\t" if char == "\t" else " " for char in text[: column - 1])
     return [
         f"{gutter}{arrow} {span}",
         f"{gutter} |",
-        f"{line} | {text}",
-        f"{gutter} | {indent}{mark * width} {message}".rstrip(),
+        f"{line} | {cut}{text}",
+        f"{gutter} | {' ' * len(cut)}{indent}{mark * width} {message}".rstrip(),
     ]
+
+
+def _window(text: str, column: int) -> tuple[str, int, str]:
+    """A long line is cut to what stands around the column: the text, the column in it, and what stands for the rest."""
+    if len(text) <= WIDTH:
+        return text, column, ""
+    start = max(0, column - 1 - WIDTH // 4)
+    return text[start : start + WIDTH], column - start, "… " if start else ""
 
 
 def _json(diagnostics: Sequence[Diagnostic]) -> str:

@@ -96,7 +96,7 @@ class Amender:
         self.evaluator = evaluator
         self._layers: dict[tuple[int, tuple[int, ...]], Value] = {}
 
-    def apply(self, base: Value, changes: Sequence[Change], span: Span) -> Value:
+    def apply(self, base: Value, changes: Sequence[Change], span: Span, name: str = "name") -> Value:
         """The base with the changes: a component, a bare component name, or every layer of a list."""
         data = base.data
         if data is FAULTY:
@@ -107,7 +107,7 @@ class Amender:
             data = Component(data, {}, data.span)
         if not isinstance(data, Component):
             message = f"there is nothing to merge into: this is {described(data)}"
-            return self.evaluator.fault("E210", message, span, "write `name = component { … }`", base.related)
+            return self.evaluator.fault("E210", message, span, f"write `{name} = component {{ … }}`", base.related)
         fields = dict(data.fields)
         for change in changes:
             self._change(fields, change)
@@ -134,7 +134,7 @@ class Amender:
             fields[change.name] = Setting(held.place if held else change.place, self._merge(base, change))
 
     def _merge(self, base: Value, change: Change) -> Value:
-        return self.apply(base, change.inner or (), change.place)
+        return self.apply(base, change.inner or (), change.place, change.name)
 
     def _select(self, held: Setting | None, change: Change) -> Value:
         assert change.layers is not None

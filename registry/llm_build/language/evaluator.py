@@ -111,7 +111,6 @@ def _read_setting(text: str, level: int, params: set[str], chain: Chain) -> File
     node, faults = parse(source, "assign")
     chain.faults += faults
     if node is None:
-        chain.complete = False
         return FileScope(source, (), level)
     statement = _as_statement(node, params)
     scope = FileScope(source, (statement,), level)

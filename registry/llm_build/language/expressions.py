@@ -27,9 +27,12 @@ from llm_build.language.values import (
     described,
     shown,
     similar,
+    too_many,
 )
 
 CHAIN_LIMIT = 100
+NEAR_NAMES_LIMIT = 50
+"""A text with more faults than this is no text with typos, and looking for near names would take long."""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -136,10 +139,16 @@ class Evaluator:
         return Value(data[node.name], where.span(node))
 
     def _listof(self, node: tree.ListOf, where: Where) -> Value:
-        items = tuple(self.evaluate(each, where) for each in node.items)
+        items = tuple(self._element(each, where) for each in node.items)
         if len(items) > LAYER_LIMIT:
-            raise Wrong(f"a list has at most {LAYER_LIMIT:_} elements; {len(items):_} stand here", code="E212")
+            raise too_many(len(items))
         return Value(items, where.span(node))
+
+    def _element(self, node: tree.Expr, where: Where) -> Value:
+        value = self.evaluate(node, where)
+        if isinstance(value.data, tuple):
+            return self.fault("E206", "a list holds no lists", where.span(node), "join lists with +", value.related)
+        return value
 
     def _unary(self, node: tree.Unary, where: Where) -> Value:
         operand = self.evaluate(node.operand, where)
@@ -175,23 +184,22 @@ class Evaluator:
         if operator == "*" and operators.is_layers(right.data) and isinstance(left.data, Fraction):
             return Value(self._repeated(left.data, right), span)
         if operator == "*" and operators.is_layers(left.data) and isinstance(right.data, Fraction):
-            if isinstance(left.data, Head):
+            if isinstance(left.data, Head) and left.span.source.text.count(f"{left.data} =") > 0:
                 raise Unbound(left.data)
-            raise Wrong("the count stands first", f"write {right.data} * …")
+            name = left.via or (left.data if isinstance(left.data, Head) else "…")
+            raise Wrong("the count of layers stands first", f"write {shown(right.data)} * {name}")
         return Value(operators.arithmetic(operator, left.data, right.data), span)
 
     def _repeated(self, count: Fraction, layers: Value) -> tuple[Value, ...]:
         whole = operators.repeats(count, "`*`")
         items = _items(layers)
         if whole * len(items) > LAYER_LIMIT:
-            raise Wrong(
-                f"a model has at most {LAYER_LIMIT:_} layers; {shown(whole * len(items))} are asked for", code="E212"
-            )
+            raise too_many(whole * len(items))
         return items * whole
 
     def _limited(self, items: tuple[Value, ...]) -> tuple[Value, ...]:
         if len(items) > LAYER_LIMIT:
-            raise Wrong(f"a model has at most {LAYER_LIMIT:_} layers; {len(items):_} are asked for", code="E212")
+            raise too_many(len(items))
         return items
 
     # --- references, components ---
@@ -220,7 +228,9 @@ class Evaluator:
             fields = value.data.fields if isinstance(value.data, Component) else {}
             if step.name not in fields:
                 known = f"it states {', '.join(fields)}" if fields else f"it is {described(value.data)}"
-                return self.fault("E202", f"`{before.name}` states no {step.name}; {known}", where.span(step))
+                near = similar(step.name, fields)
+                advice = f"a field with a similar name is stated: `{near}`" if near else f"state it in `{before.name}`"
+                return self.fault("E202", f"`{before.name}` states no {step.name}; {known}", where.span(step), advice)
             found = fields[step.name].value
             value = self._select(attrs.evolve(found, span=where.span(node)), step, where)
         return value
@@ -261,11 +271,15 @@ class Evaluator:
         return Value(Head(node.name, None, span, lambda: self._hint(name, where)), span)
 
     def _hint(self, name: str, where: Where) -> str:
+        if name.lower() in {"inf", "infinity", "nan"}:
+            return "there is no inf and no nan: write a finite number"
         value = where.file.field_value(name)
         if value in where.file.bindings:
             return f"`{name}` is a field, not in scope: write `{value}`, which it is set to"
         if value is not None:
             return f"`{name}` is a field, not in scope: add `param {name} = {value}`"
+        if len(self.faults) > NEAR_NAMES_LIMIT:
+            return f"add `param {name} = …` above"
         names = [*self.params, *(each for each, it in where.file.bindings.items() if it.index < where.index)]
         near = similar(name, names)
         return f"a name that is in scope is similar: `{near}`" if near else f"add `param {name} = …` above"
@@ -291,13 +305,16 @@ class Evaluator:
         if name in {"count", "params", "flops", "memory"}:
             return self.resolved_call(name, node, where)
         plain = [self.evaluate(each, where) for each in node.arguments if not isinstance(each, tree.Named)]
-        named = {each.name: self.evaluate(each.value, where) for each in node.arguments if isinstance(each, tree.Named)}
+        pairs = [each for each in node.arguments if isinstance(each, tree.Named)]
+        named = {each.name: self.evaluate(each.value, where) for each in pairs}
+        if len(named) < len(pairs):
+            raise Wrong(f"{name} is given an argument twice", "keep one of the two", "E205")
         if any(each.data is FAULTY for each in (*plain, *named.values())):
             return Value(FAULTY, span)
         if name == "cycle":
             return Value(self._cycle(plain, named), span)
         if named or not plain or (name == "sqrt" and len(plain) != 1):
-            raise Wrong(f"{name} takes {'one number' if name == 'sqrt' else 'numbers'}", code="E205")
+            raise Wrong(f"{name} takes {'one number' if name == 'sqrt' else 'numbers'}", f"write {name}(16)", "E205")
         numbers = [operators.number(each.data, name) for each in plain]
         results = {"sqrt": operators.square_root, "min": min, "max": max}
         exact: Fraction = results[name](numbers[0]) if name == "sqrt" else results[name](numbers)  # type: ignore[operator]
@@ -308,7 +325,7 @@ class Evaluator:
             raise Wrong("cycle takes layers and `to`", "write cycle(5 * local + global, to = 34)", "E205")
         total, items = operators.repeats(named["to"].data, "`to`"), _items(plain[0])
         if not items:
-            raise Wrong("a cycle needs at least one layer", code="E211")
+            raise Wrong("a cycle needs at least one layer", "write cycle(5 * local + global, to = 34)", "E211")
         return (items * (total // len(items) + 1))[:total]
 
     def resolved_call(self, name: str, node: tree.Call, where: Where) -> Value:

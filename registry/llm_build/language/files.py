@@ -5,6 +5,8 @@ A stranger's file is data: `extends` reaches only files inside the project, and 
 
 from __future__ import annotations
 
+import json
+import stat
 from pathlib import Path
 
 import attrs
@@ -16,7 +18,7 @@ from llm_build.language.parser import parse
 
 EDITION = "1"
 CHAIN_LIMIT = 64
-SIZE_LIMIT = 4 * 2**20
+SIZE_LIMIT = 2**20
 
 
 @attrs.define(eq=False, repr=False)
@@ -33,6 +35,8 @@ def read_source(path: str | Path) -> Source:
     """The text of a spec file. Raises `SpecError` where it is missing, too large, empty or no UTF-8 text."""
     file, name = Path(path), str(path)
     try:
+        if not stat.S_ISREG(file.stat().st_mode) and not file.is_dir():
+            raise _refused(name, "E110", "a spec is a file; this is a device or a pipe", "name a .llm file")
         if file.stat().st_size > SIZE_LIMIT:
             raise _refused(
                 name, "E111", f"a spec has at most {SIZE_LIMIT // 2**20} MiB; this file is larger", "name a .llm file"
@@ -108,10 +112,17 @@ def _extended(source: Source, literal: str, span: Span, project: Path, seen: dic
     def refuse(message: str, help: str, related: tuple[Related, ...] = ()) -> SpecError:
         return SpecError([Diagnostic(code="E208", message=message, span=span, help=help, related=related)])
 
-    relative = literal[1:-1]
+    try:
+        relative: str = json.loads(literal)
+    except ValueError:
+        raise refuse(
+            "this string has an escape or a character that JSON does not allow", "write a plain path"
+        ) from None
+    if not relative or "\\" in relative:
+        raise refuse("extends takes a path with `/` between its parts", 'write extends "base.llm"')
     folder = Path(source.path).parent if source.path else Path.cwd()
     target = (folder / relative).resolve()
-    if "\\" in relative or not target.is_relative_to(project):
+    if not target.is_relative_to(project):
         raise refuse(
             f"extends reaches only files inside the project {project.name!r}; {relative} lies outside",
             "copy the file into the project and name it with a relative path",

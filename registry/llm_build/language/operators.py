@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from llm_build.language.values import LAYER_LIMIT, Component, Data, Head, Share, Wrong, described, shown
+from llm_build.language.values import LAYER_LIMIT, Component, Data, Head, Share, Wrong, described, shown, too_many
 
 BITS_LIMIT = 8192
 ROOT_BITS = 256
@@ -31,14 +31,16 @@ def number(data: Any, role: str) -> Fraction:
     if isinstance(data, Head):
         raise Unbound(data)
     if not isinstance(data, Fraction):
-        raise Wrong(f"{role} takes numbers; {_seen(data)} arrived")
+        raise Wrong(f"{role} takes numbers; {_seen(data)} arrived", "write numbers on both sides")
     return data
 
 
 def _seen(data: Any) -> str:
     if isinstance(data, (Component, Head, tuple)):
         return described(data)
-    return f"{described(data)} ({shown(data)})" if data is not None else "none"
+    if data is None or not isinstance(data, PLAIN):
+        return described(data)
+    return f"{described(data)} ({shown(data)})"
 
 
 def divide(left: Fraction, right: Fraction) -> Fraction:
@@ -83,14 +85,23 @@ def bounded(value: Fraction) -> Fraction:
     return value
 
 
+PLAIN = (bool, str, Fraction, Share)
+
+
 def compare(operator: str, left: Data, right: Data) -> bool:
     """`==` and `!=` on plain values of one type, the others on numbers and on shares."""
     for each in (left, right):
         if isinstance(each, Head):
             raise Unbound(each)
+    for each in (left, right):
+        if each is not None and not isinstance(each, PLAIN):
+            raise Wrong(f"`{operator}` compares plain values; {described(each)} arrived", "compare one of its fields")
     if operator in {"==", "!="}:
         if left is not None and right is not None and type(left) is not type(right):
-            raise Wrong(f"`{operator}` compares values of one type; {_seen(left)} and {_seen(right)} arrived")
+            raise Wrong(
+                f"`{operator}` compares values of one type; {_seen(left)} and {_seen(right)} arrived",
+                "compare a number with a number, a string with a string",
+            )
         return (left == right) is (operator == "==")
     if isinstance(left, Share) and isinstance(right, Share):
         return ORDER[operator](left.fraction, right.fraction)
@@ -110,16 +121,16 @@ def repeats(count: Data, role: str) -> int:
     """How many layers: whole, at least 0, at most the limit."""
     value = number(count, role)
     if value.denominator != 1 or value < 0:
-        raise Wrong(f"{role} takes a whole number of layers, 0 or more; {shown(value)} arrived", code="E211")
+        raise Wrong(f"{role} takes a whole number of layers; {shown(value)} arrived", "write 0 or more", "E211")
     if value > LAYER_LIMIT:
-        raise Wrong(f"a model has at most {LAYER_LIMIT:_} layers; {shown(value)} are asked for", code="E212")
+        raise too_many(int(value))
     return int(value)
 
 
 def square_root(value: Fraction) -> Fraction:
     """Exact for squares of fractions; else to 256 bits, so that a float is correctly rounded."""
     if value < 0:
-        raise Wrong(f"sqrt takes a number of at least 0; {shown(value)} arrived")
+        raise Wrong(f"sqrt takes a number of at least 0; {shown(value)} arrived", "write a number from 0 up")
     top, bottom = math.isqrt(value.numerator), math.isqrt(value.denominator)
     if top * top == value.numerator and bottom * bottom == value.denominator:
         return Fraction(top, bottom)

@@ -41,18 +41,28 @@ class FileScope:
     level: int
     bindings: dict[str, Binding] = attrs.field(factory=dict)
 
+    _fields: dict[str, str] | None = None
+
     def span(self, node: tree.Placed) -> Span:
         return Span(self.source, node.start, node.end)
 
     def field_value(self, name: str) -> str | None:
         """What the file sets a field of this name to somewhere: "512", "width", or "…"; None where it never does."""
-        values = [node.value for node in _assigns(self.statements) if node.target.simple and node.target.name == name]
-        for value in values:
-            if isinstance(value, tree.Number):
-                return value.text
-            if isinstance(value, tree.Reference) and value.simple:
-                return value.name
-        return "…" if values else None
+        if self._fields is None:
+            self._fields = {}
+            for node in _assigns(self.statements):
+                if node.target.simple and self._fields.get(node.target.name, "…") == "…":
+                    self._fields[node.target.name] = _short(node)
+        return self._fields.get(name)
+
+
+def _short(node: tree.Assign) -> str:
+    value = node.value
+    if isinstance(value, tree.Number):
+        return value.text
+    if isinstance(value, tree.Reference) and value.simple and value.name != node.target.name:
+        return value.name
+    return "…"
 
 
 def _assigns(nodes: Iterable[object]) -> Iterator[tree.Assign]:

@@ -49,16 +49,19 @@ def at(source: Source, token: Token | None, code: str, message: str, advice: str
 
 
 def bidirectional(source: Source) -> list[Diagnostic]:
-    """Every character that changes the direction of the text."""
+    """The first character of each line that changes the direction of the text."""
+    found: dict[int, int] = {}
+    for index, char in enumerate(source.text):
+        if char in BIDIRECTIONAL:
+            found.setdefault(source.place(index)[0], index)
     return [
         Diagnostic(
             code="E103",
-            message=f"bidirectional control characters are not allowed; U+{ord(char):04X} stands here",
+            message=f"bidirectional control characters are not allowed; U+{ord(source.text[index]):04X} stands here",
             span=Span(source, index, index + 1),
             help="delete it: it can make a text look like another",
         )
-        for index, char in enumerate(source.text)
-        if char in BIDIRECTIONAL
+        for index in found.values()
     ]
 
 
@@ -93,7 +96,12 @@ def unexpected(source: Source, token: Token, last: Token | None, opened: list[To
         return _unclosed(source, opened[-1])
     closers = {closer for closer, opener in CLOSING.items() if opened and opened[-1].type == opener}
     message = f"expected {_expected(accepted, closers)}; {_found(token)} arrived"
-    return at(source, None if token.type == "$END" else token, "E101", message, _advice(token, last))
+    advice = "write a value before it" if accepted >= _VALUE_STARTS and token.type in closers else _advice(token, last)
+    found = at(source, None if token.type == "$END" else token, "E101", message, advice)
+    if token.type in set(CLOSING) - closers and opened:
+        opener = Span(source, opened[-1].start_pos or 0, opened[-1].end_pos or 0)
+        return attrs.evolve(found, related=(Related("opened here", opener),))
+    return found
 
 
 def _found(token: Token) -> str:
@@ -125,20 +133,35 @@ def _expected(accepted: set[str], closers: set[str]) -> str:
 
 def _advice(token: Token, last: Token | None) -> str:
     before = last.type if last is not None else ""
+    if before == "NUMBER" and str(last).endswith("%"):
+        before = "NUMBER%"
     if token.type in _KEYWORDS:
         return f"`{token}` is a word of the language; choose another name"
     if token.type == "EQUAL" and before in _KEYWORDS:
         return f"`{last}` is a word of the language; choose another name"
     if token.type in _WRITTEN:
         return f"to set a field write `{last} = {token}`" if before == "NAME" else _separate(before)
-    return _ADVICE.get((before, token.type), "set a field with `=`" if token.type == "COLON" else "")
+    return _ADVICE.get((before, token.type)) or _USUAL.get(token.type, "look at what stands before it")
 
 
 def _separate(before: str) -> str:
-    return "separate fields with a comma or a new line" if before in _WRITTEN | set(CLOSING) else ""
+    if before == "NUMBER%":
+        return "there is no modulo; `//` floors a division"
+    known = before in _WRITTEN | set(CLOSING)
+    return "separate fields with a comma or a new line" if known else "look at what stands before it"
 
 
 _WRITTEN = {"NAME", "NUMBER", "STRING"}
+_USUAL = {
+    "COLON": "set a field with `=`",
+    "LBRACE": "a brace stands on the line of its component",
+    "RBRACE": "delete it, or open it before",
+    "RPAR": "delete it, or open it before",
+    "RSQB": "delete it, or open it before",
+    "PLUS": "an operator stands between two values",
+    "$END": "complete the last statement",
+    "_NEWLINE": "complete the statement on its line; a new line may follow `=`, an operator, a bracket or a comma",
+}
 _ADVICE = {
     ("_COMMA", "_COMMA"): "delete one of the two commas",
     ("STAR", "STAR"): "there is no power operator; multiply, or write 1e6",

@@ -145,8 +145,10 @@ def described(data: Data) -> str:
         return f"the name {data}"
     if isinstance(data, tuple):
         return f"a list of {len(data)}"
+    if isinstance(data, Mark):
+        return "`default`"
     words: dict[type, str] = {Fraction: "a number", Share: "a share", str: "a string", bool: "true or false"}
-    return words.get(type(data), "none")
+    return "none" if data is None else words.get(type(data), "a component")
 
 
 def shown(value: Any) -> str:
@@ -159,6 +161,10 @@ def shown(value: Any) -> str:
         return _shown_number(Fraction(value))
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Value):
+        return shown(value.data)
+    if isinstance(value, (Mark, Component, Head)):
+        return described(value)
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(shown(each) for each in value) + "]"
     return str(value)
@@ -168,7 +174,14 @@ def _shown_number(value: Fraction) -> str:
     if value.denominator == 1:
         return f"{value.numerator:_}" if abs(value) < 10**18 else "a number of more than 18 digits"
     decimal = repr(float(value))
-    return decimal if Fraction(decimal) == value else str(value)
+    if Fraction(decimal) == value:
+        return decimal
+    return str(value) if value.denominator < 10**9 else f"about {decimal}"
+
+
+def too_many(count: int) -> Wrong:
+    """The fault of a list that is too long."""
+    return Wrong(f"a list has at most {LAYER_LIMIT:_} layers; {shown(count)} are asked for", "use fewer", "E212")
 
 
 def beyond(name: str, count: int, first: int, stop: int) -> Wrong:

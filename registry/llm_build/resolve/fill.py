@@ -19,11 +19,12 @@ from llm_build.components import (
     PartsKind,
     Problem,
     Refusal,
+    checks_of,
     field_specs,
     id_of,
 )
-from llm_build.context import Context, MissingContext
-from llm_build.errors import PluginError
+from llm_build.context import Context
+from llm_build.errors import MissingContext, PluginError
 from llm_build.language.values import FAULTY
 from llm_build.registry import Registry
 
@@ -71,7 +72,8 @@ class Filler:
         filling = _Filling(self, config, context)
         for name in field_specs(config):
             filling.settle(name)
-        filling.report(type(config).check(filling.view, context))
+        for check in checks_of(type(config)):
+            filling.report(check(filling.view, context))
         if filling.faulty:
             return None
         filled = type(config)(**filling.values).as_filled(filling.origins)
@@ -81,7 +83,9 @@ class Filler:
     def _recheck(self, config: Config, context: Context) -> bool:
         """An inherited config has its values already; only what it says of its new surroundings is news."""
         before = len(self.faults)
-        _Filling(self, self.stated.get(id(config), config), context).report(config.check(context))
+        filling = _Filling(self, self.stated.get(id(config), config), context)
+        for check in checks_of(type(config)):
+            filling.report(check(config, context))
         return len(self.faults) == before
 
 
@@ -149,11 +153,15 @@ class _Filling:
             self.faulty.add("")
         except MissingContext as missing:
             self._missing("", missing)
+        except TypeError:
+            if not self.context.damaged:
+                raise
+            self.faulty.add("")
 
     def _missing(self, name: str, missing: MissingContext) -> None:
         self.faulty.add(name)
         if not self.context.blind and getattr(self.context, missing.name) is not FAULTY:
-            self._add(Problem(field="", message=f"{_called(self.config)}: {missing}", code="E305"))
+            self._add(Problem(field="", message=f"{_called(self.config)}: {missing}", code="E313"))
 
     def _add(self, problem: Problem) -> None:
         self.faulty.add(problem.field)

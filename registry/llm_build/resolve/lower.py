@@ -63,8 +63,16 @@ class Lowering:
 
     def check_let(self, binding: Binding) -> None:
         """Even an unused let must name a component of some slot, and fields that a component of that name has."""
-        data = binding.value.data if binding.value else None
-        if not isinstance(data, Component) or data.head is None or any(key == id(data) for key, _ in self._memo):
+        if binding.value is not None and not binding.uses:
+            self._check_unused(binding.value.data)
+
+    def _check_unused(self, data: Any) -> None:
+        if isinstance(data, tuple):
+            for each in {id(item.data): item.data for item in data}.values():
+                self._check_unused(each)
+        if isinstance(data, Head):
+            data = Component(data, {}, data.span)
+        if not isinstance(data, Component) or data.head is None:
             return
         head = data.head
         slots = [head.slot] if head.slot else self.registry.slots_of(head.name)
@@ -81,11 +89,13 @@ class Lowering:
 
     # --- components ---
 
-    def _fields(self, cls: type[Config], data: Component, path: str) -> Config:
+    def _fields(self, cls: type[Config], data: Component, path: str, hidden: str = "") -> Config:
         specs, stated, size = field_specs(cls), {}, 1
         for name, setting in data.fields.items():
             if name not in specs:
-                self._unknown_field(cls, name, setting, data, path)
+                meant = self._unknown_field(cls, name, setting, data, path, hidden)
+                if meant and meant not in data.fields:
+                    stated[meant] = FAULTY  # so that it is not found missing as well
             elif setting.value.data is not DEFAULT:
                 stated[name] = self._plain_or_part(specs[name], name, setting, f"{path}.{name}".lstrip("."))
                 size += self._size(stated[name])
@@ -126,7 +136,8 @@ class Lowering:
         if key not in self._memo:
             cls = self._class(data, value, slot, spec, name)
             # the component is kept beside its config so that its id is not given to another
-            self._memo[key] = (data, FAULTY if cls is None else self._fields(cls, data, path))
+            hidden = self._hidden(value, slot)
+            self._memo[key] = (data, FAULTY if cls is None else self._fields(cls, data, path, hidden))
         return self._memo[key][1]
 
     def _class(self, data: Component, value: Value, slot: str, spec: FieldSpec, name: str) -> type[Config] | None:
@@ -163,39 +174,53 @@ class Lowering:
 
     def _unknown(self, head: Head, names: list[str], slot: str, value: Value | None = None) -> None:
         elsewhere = self.registry.slots_of(head.name)
-        near = similar(head.name, names)
-        if elsewhere and slot:
+        advice = self._hidden(value, slot) if value else ""
+        span, related = head.span, value.related if value else ()
+        if head.slot not in (None, slot) and slot:
+            message = f"this field takes a component of slot {slot}; `{head.slot}:` names another slot"
+            advice = f"write `{slot}:{head.name}`" if head.name in names else f"slot {slot} has {_listed(names)}"
+        elif elsewhere and slot:
             message = f"this field takes a component of slot {slot}; `{head.name}` is one of slot {elsewhere[0]}"
-            advice = f"slot {slot} has {_listed(names)}"
-        elif "." in head.name:
-            message = f"no component `{head}` is installed"
-            space = head.name.split(".")[0]
-            advice = f"install the plugin that brings the namespace `{space}`, or name its file with --plugin"
+            advice = advice or f"slot {slot} has {_listed(names)}"
+            if value and value.via:
+                span, related = value.span, (*related, Related(f"`{head.name}` named here", head.span))
         else:
             message = f"no component `{head}` is installed" + (f" in slot {slot}" if slot else "")
-            advice = (
-                f"a component with a similar name exists: `{near}`" if near else f"slot {slot} has {_listed(names)}"
-            )
-            if not near and not slot:
-                advice = head.hint()
-        self._fault("E304", message, head.span, advice, value.related if value else ())
+            advice = advice or self._nearest(head, names, slot)
+        self._fault("E304", message, span, advice, related)
 
-    def _unknown_field(self, cls: type[Config], name: str, setting: Setting, data: Component, path: str) -> None:
+    def _nearest(self, head: Head, names: list[str], slot: str) -> str:
+        if "." in head.name:
+            space = head.name.split(".")[0]
+            return f"install the plugin that brings the namespace `{space}`, or name its file with --plugin"
+        near = similar(head.name, names)
+        if near:
+            return f"a component with a similar name exists: `{near}`"
+        return f"slot {slot} has {_listed(names)}" if slot else head.hint()
+
+    def _hidden(self, value: Value, slot: str) -> str:
+        """What to write where a let hides the component that was meant."""
+        if not value.via or value.via not in self.registry.names(slot):
+            return ""
+        return f"`{value.via}` is a let here, which hides the component of that name: write `{slot}:{value.via}`"
+
+    def _unknown_field(
+        self, cls: type[Config], name: str, setting: Setting, data: Component, path: str, hidden: str = ""
+    ) -> str:
+        """Report a field that is not there; gives the field that was probably meant."""
         names = list(field_specs(cls))
         near = similar(name, names)
         advice = f"a field with a similar name exists: `{near}`" if near else f"its fields are {_listed(names)}"
         what = "a spec" if cls is Spec else cls.__component__.name
         # a change to many layers does not show which of them it does not fit
         where = "" if _within(setting.place, data.span) or "[" not in path else f" ({path})"
-        self._fault(
-            "E305" if cls is not Spec else "E306", f"{what} has no field `{name}`{where}", setting.place, advice
-        )
+        code = "E305" if cls is not Spec else "E306"
+        self._fault(code, f"{what} has no field `{name}`{where}", setting.place, hidden or advice)
+        return near
 
     def _no_component(self, value: Value, slot: str, name: str) -> Any:
         message = f"{name} takes a component of slot {slot}; {described(value.data)} arrived"
-        advice = f"slot {slot} has {_listed(self.registry.names(slot))}"
-        if value.via and value.via in self.registry.names(slot):
-            advice = f"`{value.via}` is a let here, which hides the component of that name: write `{slot}:{value.via}`"
+        advice = self._hidden(value, slot) or f"slot {slot} has {_listed(self.registry.names(slot))}"
         self._fault("E307", message, value.span, advice, value.related)
         return FAULTY
 
@@ -219,9 +244,19 @@ class Lowering:
             return FAULTY
         if isinstance(spec.kind, PathKind):
             raw = _located(raw, value)
-        elif isinstance(spec.kind, ManyKind) and isinstance(spec.kind.of, PathKind) and isinstance(value.data, tuple):
-            raw = tuple(_located(each, item) for each, item in zip(raw, value.data, strict=True))
+        elif isinstance(spec.kind, ManyKind) and isinstance(value.data, tuple):
+            return self._elements(spec, spec.kind, name, value)
         return self._accepted(spec, name, raw, value)
+
+    def _elements(self, spec: FieldSpec, kind: ManyKind, name: str, value: Value) -> Any:
+        """A list, each element checked at its own place."""
+        assert isinstance(value.data, tuple)
+        single = attrs.evolve(spec, kind=kind.of)
+        made = []
+        for index, item in enumerate(value.data):
+            raw = _located(item.data, item) if isinstance(kind.of, PathKind) else item.data
+            made.append(self._accepted(single, f"{name}[{index}]", raw, item))
+        return FAULTY if FAULTY in made else self._accepted(spec, name, tuple(made), value)
 
     def _accepted(self, spec: FieldSpec, name: str, raw: Any, value: Value) -> Any:
         accepted = spec.kind.accept(raw)

@@ -24,14 +24,17 @@ def unplaced(fault: Fault) -> Diagnostic:
 def placed(fault: Fault, lowering: Lowering, filler: Filler) -> Diagnostic:
     """A fault of a config, with the span of the field at fault, or of the nearest thing around it that was written."""
     plain = unplaced(fault)
-    config, path = fault.config, fault.path
+    inner, _, name = fault.problem.field.rpartition(".")
+    path = f"{fault.path}.{inner}".strip(".")
+    target = filler.paths.get(path, fault.config) if inner else fault.config
+    config = target
     while id(config) not in lowering.places and path:
         path = path.rpartition(".")[0]
         config = filler.paths.get(path, config)
     place = lowering.places.get(id(config))
     if place is None:
         return plain
-    setting = place.fields.get(fault.problem.field) if config is fault.config else None
+    setting = place.fields.get(name) if config is target else None
     span = setting.value.span if setting else place.span
     related = [*(setting.value.related if setting else ()), *_explained(fault, lowering, filler)]
     return attrs.evolve(plain, span=span, related=tuple(related))
@@ -52,7 +55,8 @@ def ordered(found: Iterable[Diagnostic], bindings: Iterable[Binding]) -> tuple[D
     unique: dict[object, Diagnostic] = {}
     for each in found:
         unique.setdefault((each.code, each.span, each.message), each)
-    placed = [_with_uses(each, bindings) for each in unique.values()]
+    lets = [each for each in bindings if each.uses and not each.is_param]
+    placed = [_with_uses(each, lets) for each in unique.values()]
     return tuple(sorted(placed, key=lambda each: (each.span.source.name, each.span.start) if each.span else ("", -1)))
 
 
@@ -62,7 +66,7 @@ def _with_uses(diagnostic: Diagnostic, bindings: Iterable[Binding]) -> Diagnosti
         return diagnostic
     for binding in bindings:
         inside = binding.extent.source is span.source and binding.extent.start <= span.start < binding.extent.end
-        if inside and not binding.is_param:
+        if inside:
             uses = dict.fromkeys(use for use in binding.uses)
             related = tuple(Related("used here", use) for use in list(uses)[:USES_SHOWN])
             return attrs.evolve(diagnostic, related=(*diagnostic.related, *related))

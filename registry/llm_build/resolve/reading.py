@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
@@ -21,6 +21,9 @@ from llm_build.spec import Spec
 
 if TYPE_CHECKING:
     from llm_build.resolve.requires import Measure
+
+
+NEEDS_THE_WHOLE = frozenset({"E210", "E211", "E303"})
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -41,20 +44,22 @@ def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | Non
     """Read a spec and find every fault in it. `settings` are "path=expression"; `measure` decides `params(…)`."""
     registry = installed()
     evaluated = evaluate(source, settings)
-    lowering = Lowering(registry)
-    config = lowering.root(evaluated.root)
-    if not evaluated.complete:
-        return Reading(source, config, None, ordered(evaluated.faults, evaluated.bindings))  # type: ignore[arg-type]
+    lowering, filler = Lowering(registry), Filler(registry)
+    config = cast("Spec", lowering.root(evaluated.root))
     for binding in evaluated.bindings:
         lowering.check_let(binding)
-    filler = Filler(registry)
-    filled = filler.fill(config, Context())
+    if not evaluated.complete:
+        # what an unread part would have said is not known: nothing is called missing for it
+        certain = [each for each in lowering.faults if each.code not in NEEDS_THE_WHOLE]
+        return Reading(source, config, None, ordered([*evaluated.faults, *certain], evaluated.bindings))
+    filled = cast("Spec | None", filler.fill(config, Context()))
     found = [*evaluated.faults, *lowering.faults, *(placed(each, lowering, filler) for each in filler.faults)]
-    if evaluated.requires and filled is not None and not any(each.severity is Severity.ERROR for each in found):
+    if evaluated.requires:
         from llm_build.resolve.requires import check_requires  # most specs require nothing
 
-        found += check_requires(evaluated, filled, filler.contexts, measure)
-    return Reading(source, config, filled, ordered(found, evaluated.bindings))  # type: ignore[arg-type]
+        whole = filled if not any(each.severity is Severity.ERROR for each in found) else None
+        found += check_requires(evaluated, whole, filler.contexts, measure)
+    return Reading(source, config, filled, ordered(found, evaluated.bindings))
 
 
 def load(path_or_text: str | Path, settings: Sequence[str] = ()) -> Spec:

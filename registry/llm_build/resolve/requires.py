@@ -16,7 +16,8 @@ from llm_build.language.evaluator import Evaluated
 from llm_build.language.expressions import Evaluator, Where
 from llm_build.language.operators import truth
 from llm_build.language.scope import ROOTS
-from llm_build.language.values import FAULTY, Head, Value, Wrong, beyond, shown
+from llm_build.language.values import FAULTY, Head, Value, Wrong, beyond, shown, similar
+from llm_build.registry import installed
 
 Measure = Callable[[str, Config, Context], int]
 """(what, a filled part of the spec, its context) → params, flops or memory; raises `Wrong` where it cannot say."""
@@ -37,7 +38,7 @@ class Conditions(Evaluator):
     """An evaluator that also reads the resolved spec: `model.layers[0].attention.head_dim`, `count(…)`, `params(…)`."""
 
     def __init__(
-        self, evaluated: Evaluated, spec: Config, contexts: Mapping[int, Context], measure: Measure | None
+        self, evaluated: Evaluated, spec: Config | None, contexts: Mapping[int, Context], measure: Measure | None
     ) -> None:
         super().__init__(evaluated.evaluator.files)
         self.spec, self.contexts, self.measure = spec, contexts, measure
@@ -45,14 +46,24 @@ class Conditions(Evaluator):
     def _free(self, node: tree.Reference, where: Where) -> Value:
         if node.steps[0].name not in ROOTS:
             return super()._free(node, where)
+        if self.spec is None:
+            return Value(FAULTY, where.span(node))
         held: Any = self.spec
         for step in node.steps:
             if not isinstance(held, Config) or step.name not in field_specs(held):
-                raise Wrong(f"`{node.name}` leads nowhere: there is no {step.name}", "look at the fields above", "E202")
+                return self._nowhere(held, step, where)
             held = getattr(held, step.name)
             if step.selector is not None:
                 held = self._selected(held, step, where)
         return _value(held, where.span(node))
+
+    def _nowhere(self, held: Any, step: tree.Step, where: Where) -> Value:
+        names = list(field_specs(held)) if isinstance(held, Config) else []
+        near = similar(step.name, names)
+        what = held.__component__.name if isinstance(held, Config) else "a plain value"
+        fields = ", ".join(names) or "none"
+        advice = f"a field with a similar name exists: `{near}`" if near else f"its fields are {fields}"
+        return self.fault("E202", f"{what} has no field `{step.name}`", where.span(step), advice)
 
     def _selected(self, held: Any, step: tree.Step, where: Where) -> Any:
         assert step.selector is not None
@@ -76,6 +87,7 @@ class Conditions(Evaluator):
         if any(each.data is FAULTY for each in values):
             return Value(FAULTY, span)
         if name == "count":
+            self._refuse_unknown(values[1])
             return Value(Fraction(_count(values[0], values[1])), span)
         if not isinstance(values[0].data, Held):
             raise Wrong(f"{name} takes a part of the spec", f"write {name}(model)", "E205")
@@ -84,19 +96,30 @@ class Conditions(Evaluator):
         part = values[0].data.config
         return Value(Fraction(self.measure(name, part, self.contexts[id(part)])), span)
 
+    def _refuse_unknown(self, component: Value) -> None:
+        registry = installed()
+        head = component.data
+        if isinstance(head, Head) and not registry.slots_of(head.name):
+            names = {name for slot in registry.slots() for name in registry.names(slot)}
+            near = similar(head.name, sorted(names))
+            advice = f"a component with a similar name exists: `{near}`" if near else "install its plugin"
+            raise Wrong(f"no component `{head}` is installed", advice, "E304")
+
 
 def check_requires(
-    evaluated: Evaluated, spec: Config, contexts: Mapping[int, Context], measure: Measure | None = None
+    evaluated: Evaluated, spec: Config | None, contexts: Mapping[int, Context], measure: Measure | None = None
 ) -> list[Diagnostic]:
     """Decide every `require`. One that needs a measurement is noted as decided at build where `measure` is None.
 
-    `contexts` gives the context that each filled config of the spec (by its id) was filled in.
+    `spec` is None where it is faulty: then only what does not hang on it is checked. `contexts` gives the context that
+    each filled config of the spec (by its id) was filled in.
     """
     conditions = Conditions(evaluated, spec, contexts, measure)
     found: list[Diagnostic] = []
     for node, where in evaluated.requires:
         span = where.span(node)
         why = conditions.text(node.why, where) if node.why else ""
+        why = "" if why is FAULTY else why
         try:
             value = conditions.evaluate(node.condition, where)
             if value.data is not FAULTY and not truth(value.data, "`require`"):

@@ -1,0 +1,169 @@
+"""Every fault in one run, at its own place, and none that another one only caused."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from llm_build import Context, load, write
+from llm_build.diagnostics import render
+from llm_build_plugins import attention, ffn, model, norm, position
+from tests.language.reading import BLOCK, decoder, fault, faults, pointed
+
+TRAIN = "pretrain {{ {}, optimizer = adamw {{ lr = 1 }} }}"
+
+
+def places(spec: str | Path, *settings: str) -> set[tuple[str, str]]:
+    return {(each.code, pointed(each)) for each in faults(spec, settings)}
+
+
+def train(fields: str) -> str:
+    return decoder() + f"train = {TRAIN.format(fields)}\n"
+
+
+def test_a_faulty_field_silences_only_the_checks_that_read_it() -> None:
+    found = [
+        each.message.split()[0] for each in faults(train("steps = 0, batch = 1, batch_tokens = 80, eval_every = 0"))
+    ]
+    assert found == ["steps", "pretrain", "eval_every"]
+
+
+def test_a_requirement_is_read_beside_other_faults() -> None:
+    spec = decoder().replace("norm = rms", "norm = rmss")
+    assert places(spec + "require nope > 3\n") == {("E304", "rmss"), ("E201", "nope")}
+    assert places(spec + "require 1K == 3\n") == {("E304", "rmss"), ("E104", "1K")}
+
+
+def test_a_slip_in_a_setting_hides_nothing_of_the_file() -> None:
+    assert {"E101", "E306"} <= {each.code for each in faults(decoder() + "foo = 3\n", ["dim="])}
+
+
+def test_a_missing_base_hides_nothing_that_is_certain(tmp_path: Path) -> None:
+    (tmp_path / "child.llm").write_text('llm 1\nextends "none.llm"\nmodl = 3\n', encoding="utf-8")
+    assert {each.code for each in faults(tmp_path / "child.llm")} == {"E208", "E306"}
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe { vocab = 1K }", "bpee { vocab = 300 }", "bpe { vocb = 300 }"])
+def test_a_faulty_tokenizer_does_not_make_vocab_missing(tokenizer: str) -> None:
+    spec = decoder().replace("  vocab = 64\n", "") + f"tokenizer = {tokenizer}\n"
+    assert "E303" not in [each.code for each in faults(spec)]
+
+
+def test_a_misspelt_field_is_not_found_missing_as_well() -> None:
+    assert places(decoder().replace("dim = 32", "dm = 32")) == {("E305", "dm")}
+
+
+def test_every_element_of_a_list_is_checked_at_its_place() -> None:
+    spec = decoder() + 'data = files { paths = ["a\\\\b", "", "fine", 3] }\n'
+    assert places(spec) == {("E301", '"a\\\\b"'), ("E301", '""'), ("E301", "3")}
+
+
+@pytest.mark.parametrize("value", ["foo", "[foo]", "2 * foo", "foo + foo", "foo.bar"])
+def test_an_unused_let_names_something_that_is_installed(value: str) -> None:
+    assert {each.code for each in faults(decoder(above=f"let x = {value}"))} == {"E304"}
+
+
+def test_count_takes_what_is_installed() -> None:
+    found = fault(decoder() + "require count(model.layers, gqq) == 0\n")
+    assert (found.code, "gqa" in found.help) == ("E304", True)
+
+
+@pytest.mark.parametrize(
+    ("let", "change"),
+    [
+        ("let rms = swiglu", ("norm = rms", "norm = rms")),
+        ("let gqa = mqa { heads = 4 }", ("gqa { heads = 4 }", "gqa { kv_heads = 2 }")),
+    ],
+)
+def test_a_fault_that_a_let_caused_by_hiding_says_so(let: str, change: tuple[str, str]) -> None:
+    found = fault(decoder(above=let).replace(*change))
+    assert "hides the component" in found.help
+
+
+def test_a_head_of_another_slot_is_a_fault_where_it_is_used() -> None:
+    spec = decoder(layers="b { attention = b }", above=f"let b = {BLOCK}")
+    assert places(spec) == {("E304", "b")}
+    assert fault(spec).span.line == 7
+
+
+@pytest.mark.parametrize(
+    "text", ["model.layers == model.layers", "model == 3", "default == 3", "model.layers[0].attention"]
+)
+def test_no_python_shows_in_a_message(text: str) -> None:
+    found = fault(decoder() + f"require {text}\n")
+    assert not any(word in found.message for word in ("object at", "Mark", "Held", "<llm"))
+
+
+def test_a_vocab_that_is_too_small_is_pointed_at() -> None:
+    assert places(decoder() + "tokenizer = bpe { vocab = 300 }\n") == {("E301", "64")}
+
+
+def test_every_message_has_help() -> None:
+    specs = [
+        decoder("dropout = 2"),
+        decoder("head = linear { tie = 1 }"),
+        decoder().replace("dim = 32", "dim = -4"),
+        decoder(layers=f"1.5 * {BLOCK}"),
+        decoder(layers=f"9_999 * {BLOCK}"),
+        decoder("dropout = max()"),
+        decoder("dropout = true + 1"),
+        decoder("dropout = 0 }"),
+        decoder("dropout = (3 }"),
+        decoder("dropout = + 3"),
+        decoder(above="let a = gqa { heads = 4 }\nlet b = a.zip"),
+    ]
+    for spec in specs:
+        assert all(each.help for each in faults(spec)), render(faults(spec))
+
+
+def test_an_argument_is_given_once() -> None:
+    assert fault(decoder(layers=f"cycle({BLOCK}, to = 5, to = 6)")).code == "E205"
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    (found,) = faults(decoder("dropout = 2 # \x1b]0;gone\x07"))
+    shown = render([found])
+    assert "\x1b" not in shown
+    assert "\u241b]0;gone\u2407" in shown
+
+
+def test_a_long_line_is_cut_around_the_fault() -> None:
+    (found, *_) = faults(decoder(above="let a = " + "1 + " * 5_000 + "x"))
+    assert all(len(line) < 200 for line in render([found]).splitlines())
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "let a0 = [1]\n" + "\n".join(f"let a{i + 1} = [a{i}]" for i in range(1_500)),
+        "let a0 = 1\n" + "\n".join(f"let a{i + 1} = [a{i}, a{i}]" for i in range(60)),
+        "\n".join(f"param y{i} = zz{i} + 1" for i in range(2_000)),
+        "# " + "\u202e" * 20_000,
+    ],
+    ids=["deep lists", "doubled lists", "many unbound names", "many control characters"],
+)
+def test_hostile_text_ends_soon_and_in_diagnostics(above: str) -> None:
+    start = time.process_time()
+    assert render(faults(decoder(above=above)))
+    assert time.process_time() - start < 20
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"layers": model.block(attention=attention.gqa(heads=4), ffn=ffn.swiglu())},
+        {"layers": model.block(attention=attention.gqa(heads=4), ffn=ffn.swiglu()), "dropout": Fraction(1, 3)},
+    ],
+)
+def test_python_values_survive_writing(fields: dict[str, object]) -> None:
+    config = model.decoder(dim=32, vocab=64, context=16, norm=norm.rms(), position=position.rope(), **fields)
+    assert load(write(config)).model == config
+
+
+def test_python_meets_the_limit_of_layers() -> None:
+    layers = 5_000 * model.block(attention=attention.gqa(heads=4), ffn=ffn.swiglu())
+    config = model.decoder(dim=32, vocab=64, context=16, norm=norm.rms(), layers=layers)
+    assert [each.field for each in config.problems(Context())] == ["layers"]
