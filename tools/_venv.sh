@@ -37,7 +37,7 @@ require_python() {
 }
 
 install() {
-  "$bin/python" -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt "$@"
+  "$bin/python" -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt "$@"
 }
 
 pinned() {

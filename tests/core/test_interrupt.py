@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ from tests.small import spec_text, write_texts
 PATIENCE = 60
 
 
+@pytest.fixture(autouse=True)
+def heed_interrupts() -> Iterator[None]:
+    """A shell's background job is born with SIGINT ignored, and would hand that down."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_its_weights_and_exits_with_130(how: signal.Signals, tmp_path: Path) -> None:
     spec = tmp_path / "small.llm"
@@ -23,9 +32,12 @@ def test_an_interrupted_run_keeps_its_weights_and_exits_with_130(how: signal.Sig
     run = tmp_path / "run"
     arguments = [sys.executable, "-m", "llm_build", "train", spec, "--out", run, "--device", "cpu", "-q"]
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
-        wait_for_a_step(run / "metrics.jsonl", process)
-        process.send_signal(how)
-        _, said = process.communicate(timeout=PATIENCE)
+        try:
+            wait_for_a_step(run / "metrics.jsonl", process)
+            process.send_signal(how)
+            _, said = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
     assert (process.returncode, "interrupted" in said) == (130, True)
     assert open_run(run, device="cpu").generate("one", max_new=2).startswith("one")
 
