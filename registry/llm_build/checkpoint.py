@@ -19,7 +19,8 @@ SHOWN = 5
 def save_weights(model: nn.Module, path: str | Path) -> None:
     """Write every parameter and persistent buffer; a tied weight once, under its first name.
 
-    The file appears whole or not at all: it is written beside its place, synced and renamed.
+    The file appears whole or not at all: it is written beside its place, synced and renamed. Raises `RunError` where it
+    cannot be written.
     """
     place = Path(path)
     temporary = place.with_name(f".{place.name}.{os.getpid()}")
@@ -28,6 +29,8 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(place)
+    except (OSError, SafetensorError) as fault:
+        raise RunError(f"weights must be written to {place}, which failed: {fault}; what was there is whole") from fault
     finally:
         temporary.unlink(missing_ok=True)
 

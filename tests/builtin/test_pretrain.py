@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from llm_build import Context, NonFiniteLoss, SpecError, train
+from llm_build import Context, GenerationError, NonFiniteLoss, SpecError, load, open_run, train
 from llm_build.run import Job, Measured
 from llm_build_plugins import train as parts
-from tests.small import small_spec, write_texts
+from tests.small import small_spec, small_tokenizer, spec_text, write_texts
 
 CALM = "schedule = none, samples = 0"
 
@@ -122,7 +122,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
         return step(self, *args)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", spy)
-    config = small_spec(texts, train=CALM, lr="1e300")
+    config = small_spec(texts, train=f"{CALM}, eval_every = 100%", lr="1e300")
     with pytest.raises(NonFiniteLoss) as caught:
         train(config, out=tmp_path / "run", device="cpu")
     assert "loss and gradient must be finite; at step 2 the loss is nan" in str(caught.value)
@@ -174,3 +174,34 @@ def test_dropout_acts_while_training_only(texts: Path, tmp_path: Path) -> None:
     config = result.run.config
     again = train(config, out=tmp_path / "again", device="cpu", dtype="float64").outcome.held_out
     assert first == again
+
+
+def test_a_held_out_loss_that_is_not_finite_names_its_step(texts: Path, tmp_path: Path) -> None:
+    config = small_spec(texts, train=f"{CALM}, eval_every = 1", lr="1e300")
+    with pytest.raises(NonFiniteLoss, match="the held-out loss must be finite; after step 1 it is nan"):
+        train(config, out=tmp_path / "run", device="cpu")
+
+
+def test_a_prompt_that_does_not_fit_is_refused_before_training(texts: Path, tmp_path: Path) -> None:
+    with pytest.raises(GenerationError, match="a prompt must hold from 1 to 16 tokens"):
+        train(small_spec(texts, train=CALM), out=tmp_path / "run", device="cpu", prompts=["word " * 40])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("option", ["sinks = true", "softcap = 30"])
+def test_what_only_the_eager_kernel_has_trains_in_bfloat16(texts: Path, tmp_path: Path, option: str) -> None:
+    name, _, value = option.partition(" = ")
+    config = load(
+        spec_text(texts, train=CALM, length="steps = 1, batch = 2"), [f"model.layers.attention.{name}={value}"]
+    )
+    assert train(config, out=tmp_path / "run", device="cpu", dtype="bfloat16").outcome.steps == 1
+
+
+def test_a_run_needs_nothing_but_itself(texts: Path, tmp_path: Path) -> None:
+    tokenizer = tmp_path / "tokenizer.json"
+    small_tokenizer().save(tokenizer)
+    text = spec_text(texts, train=CALM, length="steps = 1, batch = 2")
+    named = f'pretrained {{ file = "{tokenizer}", eos = "[eos]", pad = "[pad]" }}'
+    train(load(text.replace("bpe { vocab = 300 }", named)), out=tmp_path / "run", device="cpu")
+    tokenizer.unlink()
+    assert open_run(tmp_path / "run", device="cpu").generate("one", max_new=2).startswith("one")

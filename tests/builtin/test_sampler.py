@@ -116,8 +116,15 @@ def test_half_precision_is_scored_in_float32() -> None:
     assert scores(generate.top_p(), torch.zeros(1, 3, dtype=torch.bfloat16)).dtype == torch.float32
 
 
-def draw(config: Any, vocab: int, seeds: list[int], entries: int | None = None, pad: int | None = None) -> Draw:
-    tokenizer: Any = SimpleNamespace(vocab_size=entries or vocab, pad=pad)
+def draw(
+    config: Any,
+    vocab: int,
+    seeds: list[int],
+    entries: int | None = None,
+    pad: int | None = None,
+    eos: int | None = None,
+) -> Draw:
+    tokenizer: Any = SimpleNamespace(vocab_size=entries or vocab, pad=pad, eos=eos)
     return Draw(config.build(Context()), tokenizer, vocab, seeds, torch.device("cpu"))
 
 
@@ -147,6 +154,11 @@ def test_padding_and_rows_without_a_token_are_never_drawn() -> None:
     source = draw(generate.temperature(), 8, [0], entries=5, pad=2)
     logits = torch.tensor([[0.0, 0.0, 9.0, 0.0, 0.0, 9.0, 9.0, 9.0]])
     assert {int(source.next(logits)) for _ in range(200)} == {0, 1, 3, 4}
+
+
+def test_a_token_that_is_padding_and_the_end_can_be_drawn() -> None:
+    source = draw(generate.greedy(), 4, [0], pad=2, eos=2)
+    assert int(source.next(torch.tensor([[0.0, 0.0, 9.0, 0.0]]))) == 2
 
 
 def test_what_was_seen_is_penalised() -> None:

@@ -27,6 +27,21 @@ def test_begin_gives_the_places_that_follow_and_minus_one_where_there_is_no_toke
     assert positions.tolist() == [[2, 3], [0, 1]]
 
 
+def test_more_than_was_reserved_is_refused(state: State) -> None:
+    state.reserve([1, 2])
+    with pytest.raises(CapacityError, match="2 tokens arrived for row 0, 1 are reserved"):
+        state.begin(torch.tensor([2, 2]), 2)
+
+
+def test_a_reset_of_a_row_that_is_not_there_changes_nothing(state: State) -> None:
+    state.reserve(3)
+    state.begin(None, 3)
+    state.advance(3)
+    with pytest.raises(CapacityError, match="holds rows 0 to 1"):
+        state.reset([0, 5])
+    assert state.lengths.tolist() == [3, 3]
+
+
 def test_the_span_follows_the_length_in_use_and_not_the_capacity(state: State) -> None:
     spans = []
     for count in (1, 63, 1, [0, 64], [0, 64], [0, 7]):

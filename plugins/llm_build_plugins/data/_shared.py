@@ -47,4 +47,6 @@ def _cut(document: Document, held_out: Share) -> tuple[list[Document], list[Docu
     at = text.rfind("\n", 0, at) + 1 or at
     if not 0 < at < len(text):
         raise DataError(f"{document.name} must be long enough to hold some of it out; it has {len(text)} characters")
+    if text[:at] == text[at:]:
+        raise DataError(f"{document.name} repeats itself, so none of it can be held out: give other text")
     return [Document(document.name, text[:at])], [Document(f"{document.name} (held out)", text[at:])]

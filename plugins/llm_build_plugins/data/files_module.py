@@ -23,7 +23,9 @@ class Files:
 
     def split(self) -> tuple[Sequence[Document], Sequence[Document]]:
         """(training, held-out). Raises `DataError` for a path that matches no file, and where every file is empty."""
-        found = sorted({file for pattern in self.config.paths for file in _matches(pattern)})
+        # a link to a folder above would bring every file many times
+        named = {file.resolve(): file for pattern in reversed(self.config.paths) for file in _matches(pattern)[::-1]}
+        found = sorted(named.values())
         documents = [Document(str(file), text) for file in found if (text := read_text(file))]
         if not documents:
             raise DataError(f"training needs text; {_listed(found)} empty: fill it, or name other files in `paths`")
@@ -44,6 +46,8 @@ def read_text(file: Path) -> str:
 
 
 def _matches(pattern: str) -> list[Path]:
+    if Path(pattern).is_file():  # its name may hold what a pattern would read otherwise
+        return [Path(pattern)]
     found = [Path(each) for each in glob.glob(pattern, recursive=True)]  # noqa: PTH207 (a pattern may be absolute)
     files = [each for each in found if each.is_file()]
     if files:

@@ -23,7 +23,7 @@ class Draw:
         self._seen = torch.zeros(len(seeds), vocab, dtype=torch.bool, device=device)
         # rows of the embedding that no token has, and padding, are never text
         self._never = torch.arange(vocab, device=device) >= tokenizer.vocab_size
-        if tokenizer.pad is not None:
+        if tokenizer.pad is not None and tokenizer.pad != tokenizer.eos:
             self._never[tokenizer.pad] = True
 
     def saw(self, tokens: Tensor, counts: Sequence[int]) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from llm_build_plugins.generate.decode_config import decode
 
 
+SEEDS = 2**63
+"""How many seeds there are."""
+
+
 class Decode:
     """Prefill, then one token a row and step. A row that is finished takes no part: its `count` is 0."""
 
@@ -44,7 +48,7 @@ class Decode:
         yield from (row.finished("length") for row in rows if row.left == 0)
         counts = [len(each) for each in prompts]
         tokens = _padded(prompts, next(model.parameters()).device)
-        draw = Draw(self.sampler, tokenizer, model.vocab, [seed + row.index for row in rows], tokens.device)
+        draw = Draw(self.sampler, tokenizer, model.vocab, [(seed + row.index) % SEEDS for row in rows], tokens.device)
         capacity = max(count + row.left for count, row in zip(counts, rows, strict=True))
         state = make_state(model, len(rows), capacity, tokens.shape[1], cache=self.cache)
         while any(row.left for row in rows):
@@ -82,6 +86,8 @@ class Row:
 
 def _encoded(tokenizer: Tokenizer, prompt: str, context: int) -> list[int]:
     """The tokens of a prompt; an empty one begins as a document does, after [eos]."""
+    if prompt.encode(errors="replace").decode() != prompt:
+        raise GenerationError("a prompt must be text that UTF-8 can hold; a byte that is no UTF-8 arrived")
     tokens = tokenizer.encode(prompt)
     if not tokens:
         if tokenizer.eos is None:

@@ -13,5 +13,5 @@ class top_k(Config):
     """
 
     k: int = size(default=50, doc="tokens to draw from; those as likely as the last of them come too")
-    temperature: float = number(default=1, above=0, doc="below 1 sharper, above 1 flatter; for 0 take greedy")
+    temperature: float = number(default=1, low=1e-6, doc="below 1 sharper, above 1 flatter; for 0 take greedy")
     repetition: float = number(default=1, low=1, doc="penalty on tokens that the row holds already; 1 is none")

@@ -13,5 +13,5 @@ class top_p(Config):
     """
 
     p: float = number(default=0.9, above=0, high=1, doc="probability to draw from, after the temperature")
-    temperature: float = number(default=1, above=0, doc="below 1 sharper, above 1 flatter; for 0 take greedy")
+    temperature: float = number(default=1, low=1e-6, doc="below 1 sharper, above 1 flatter; for 0 take greedy")
     repetition: float = number(default=1, low=1, doc="penalty on tokens that the row holds already; 1 is none")

@@ -20,8 +20,10 @@ class pretrain(Config):
     steps: int | None = size(default=None, optional=True, doc="optimiser steps")
     epochs: float | None = number(default=None, above=0, optional=True, doc="passes over the training text")
     tokens: int | None = size(default=None, optional=True, doc="training tokens")
-    batch: int | None = size(default=None, optional=True, doc="sequences a step, each as long as the model's context")
-    batch_tokens: int | None = size(default=None, optional=True, doc="tokens a step")
+    batch: int | None = size(
+        high=2**20, default=None, optional=True, doc="sequences a step, each as long as the model's context"
+    )
+    batch_tokens: int | None = size(high=2**34, default=None, optional=True, doc="tokens a step")
     accumulate: int = size(default=1, doc="parts that a batch is cut into, one after the other, to save memory")
     objective: Any = part("objective", default="next_token", doc="what is minimised")
     optimizer: Any = part("optimizer", default="adamw", doc="how the weights move")
@@ -31,7 +33,7 @@ class pretrain(Config):
         default=Share.percent(10), doc="steps between held-out losses, or their share of all"
     )
     eval_tokens: int = size(default=32_768, doc="held-out tokens looked at on the way; at the end it is all of them")
-    samples: int = size(low=0, default=1, doc="texts written each time the held-out loss is taken")
+    samples: int = size(low=0, high=1_000, default=1, doc="texts written each time the held-out loss is taken")
     sample_tokens: int = size(default=64, doc="longest of these texts, in tokens")
 
     def inside(self, field: str, context: Context) -> Context:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from llm_build import Outcome
+from llm_build import NonFiniteLoss, Outcome
 from llm_build_plugins.train._loop import Loop
 
 if TYPE_CHECKING:
@@ -49,12 +49,17 @@ class Pretrain:
     def _look(self, job: Job, loop: Loop, best: Best) -> None:
         """Take the held-out loss, write a sample, and keep the weights if they are the best so far."""
         found = job.measure(self.config.eval_tokens)
+        if not math.isfinite(found.nats):
+            raise NonFiniteLoss(
+                f"the held-out loss must be finite; after step {loop.done} it is {found.nats}: "
+                "try a lower lr, a longer warmup or a smaller clip"
+            )
         job.record(step=loop.done, held_out_nats=found.nats, held_out_bits=found.bits)
         job.progress.say(f"step {loop.done}: held out {found.nats:.3f} nats a token, {found.bits:.3f} bits a byte")
-        job.sample(loop.done, self.config.samples, self.config.sample_tokens)
         if found.nats < best.nats:
             best.nats, best.step = found.nats, loop.done
             job.keep()
+        job.sample(loop.done, self.config.samples, self.config.sample_tokens)
         loop.rest()
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class WarmupCosine:
-    """`start` at step 0, 1 at step `warmup`, `floor` at the last step."""
+    """`start` at step 0, 1 at step `warmup`, `floor` at the last step, where the warm-up leaves room for it."""
 
     def __init__(self, config: warmup_cosine, context: Context) -> None:
         self.warmup = config.warmup

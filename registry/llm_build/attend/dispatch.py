@@ -21,18 +21,20 @@ log = logging.getLogger("llm_build.attend")
 
 def attend(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> Tensor:
     """q [B, T, H, E], k [B, S, K, E], v [B, S, K, Ev] → [B, T, H, Ev], by the fastest kernel that has every option."""
-    kernel, why, slow = choose(places, options)
+    kernel, why, slow = choose(places, options, q.device.type)
     report(kernel.__name__, why, slow)
     return kernel(q, k, v, places, options)
 
 
-def choose(places: Places, options: Options) -> tuple[Kernel, str, bool]:
+def choose(places: Places, options: Options, device: str = "") -> tuple[Kernel, str, bool]:
     """The kernel, why it was chosen, and whether it is slow where another would not be."""
     if options.sinks is not None:
         return eager, "SDPA has no sinks", True
     if options.softcap is not None:
         return eager, "SDPA has no softcap", True
     if places.plain and options.window is None and options.bias is None and options.mask is None:
+        if options.dropout and device == "cpu":
+            return fused, "SDPA has no fused kernel with dropout on a CPU", True
         return fused, "whole sequences, no mask but causality", False
     return masked, "a state, padding, documents, a window, a mask or a bias", False
 

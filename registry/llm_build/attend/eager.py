@@ -14,7 +14,7 @@ from llm_build.attend.visible import bias_of, visible
 
 
 def eager(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> Tensor:
-    """q [B, T, H, E], k [B, S, K, E], v [B, S, K, Ev] → [B, T, H, Ev]. Computed in float32 or wider."""
+    """q [B, T, H, E], k [B, S, K, E], v [B, S, K, Ev] → [B, T, H, Ev]. In float32 or wider where autocast lets it."""
     wide = torch.promote_types(q.dtype, torch.float32)
     heads, kv_heads = q.shape[2], k.shape[2]
     grouped = q.unflatten(2, (kv_heads, heads // kv_heads))
@@ -26,7 +26,7 @@ def eager(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> 
     if bias is not None:
         scores = scores + bias.unflatten(1, (kv_heads, heads // kv_heads)).to(wide)
     hidden = ~visible(places, options)[:, None, None]
-    scores = scores.masked_fill(hidden, torch.finfo(wide).min)
+    scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
     # filled once more: where nothing is visible the weights are zero, not uniform
     weights = _softmax(scores, options.sinks).masked_fill(hidden, 0)
     if options.dropout:

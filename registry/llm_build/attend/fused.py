@@ -24,8 +24,8 @@ def fused(q: Tensor, k: Tensor, v: Tensor, _places: Places, options: Options) ->
 def shares_keys(q: Tensor) -> bool:
     """Whether SDPA's fused kernels take grouped heads here.
 
-    On a CPU they do, and are as fast as or faster than a loop or repeated keys. On a GPU only flash does, which takes
-    half precision; anything else would fall to the kernel that materialises [T, T].
+    On a CPU they do without dropout, and are as fast as or faster than a loop or repeated keys. On a GPU only flash
+    does, which takes half precision; anything else would fall to the kernel that materialises [T, T].
     """
     if q.device.type == "cuda":
         return q.dtype in (torch.bfloat16, torch.float16) and q.shape[-1] <= FLASH_HEAD_DIM

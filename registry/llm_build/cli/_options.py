@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+SEED = click.IntRange(0, 2**63 - 1)
 DTYPES = ("auto", "float32", "bfloat16", "float64")
 
 
@@ -51,7 +52,9 @@ def compute_options(command: F) -> F:
             show_default=True,
             help="Precision of the products; auto is bfloat16 on a GPU that has it. Trained weights stay in float32.",
         ),
-        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn."),
+        click.option(
+            "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of all that is drawn."
+        ),
     ]
     wrapped: Any = talk_options(command)
     for option in reversed(options):

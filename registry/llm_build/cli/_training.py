@@ -27,6 +27,7 @@ def trained(
     dtype: str,
     seed: int,
     quiet: bool,
+    prompts: Sequence[str] = (),
 ) -> Trained:
     """Train a spec and print the figures."""
     read = read_spec(spec, sets, plugins)
@@ -43,6 +44,7 @@ def trained(
         dtype=dtype,
         seed=seed,
         progress=watcher(quiet),
+        prompts=prompts,
     )
     _report(result)
     return result

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command("generate", short_help="let a trained model write")
 @click.argument("run")
 @click.option("--prompt", "prompts", multiple=True, help="What to continue; may be given several times.")
-@click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True, help="Texts for each prompt.")
+@click.option("--samples", type=click.IntRange(1, 1_000), default=1, show_default=True, help="Texts for each prompt.")
 @click.option("--max-new", type=click.IntRange(min=1), help="Most tokens of a text; otherwise the spec's `max_new`.")
 @spec_options
 @compute_options

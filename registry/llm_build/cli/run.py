@@ -13,7 +13,7 @@ from llm_build.cli._training import trained
 @click.command("run", short_help="train a spec's model, then show what it writes")
 @click.argument("spec")
 @click.option("--out", metavar="RUN", help="The run directory; otherwise runs/NAME-1, or the next number that is free.")
-@click.option("--samples", type=click.IntRange(min=0), default=10, show_default=True, help="Texts to show.")
+@click.option("--samples", type=click.IntRange(0, 1_000), default=10, show_default=True, help="Texts to show.")
 @click.option("--prompt", help="What they begin with; otherwise the `prompt` of the spec's generator.")
 @click.option("--max-new", type=click.IntRange(min=1), help="Most tokens of a text; otherwise the spec's `max_new`.")
 @spec_options
@@ -23,7 +23,7 @@ def command(spec: str, samples: int, prompt: str | None, max_new: int | None, **
 
     Text N is drawn with the seed plus N - 1. All of them are kept in the run's samples.txt.
     """
-    result = trained(spec, **options)
+    result = trained(spec, prompts=[] if prompt is None else [prompt], **options)
     run = result.run
     if run.generator is None or samples == 0:
         return

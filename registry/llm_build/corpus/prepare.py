@@ -34,9 +34,12 @@ def prepare(data: Data, tokenizer: Tokenizer, context: int, seed: int, folder: P
     place = folder or cache_folder()
     held = tokenised(held_out, tokenizer, place)
     texts = [each.text for each in held_out]
+    size = _size(texts, held, tokenizer)
+    if len(held) < 2 or size <= 0:
+        raise DataError("the held-out text must have a token to predict; give more text, or a larger held_out share")
     return Corpus(
         train=Windows(tokenised(training, tokenizer, place), context, seed),
-        held_out=HeldOut(held, context, texts, _size(texts, held, tokenizer)),
+        held_out=HeldOut(held, context, texts, size),
     )
 
 

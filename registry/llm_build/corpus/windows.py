@@ -19,9 +19,10 @@ IGNORED = -100
 
 
 class Windows:
-    """Training windows of context + 1 tokens, each token a target once an epoch, in a drawn order.
+    """Training windows of context + 1 tokens in a drawn order, each token a target once an epoch.
 
-    Window i starts at i · context. Raises `DataError` where there is not one whole window.
+    Only the last few, which fill no window, are none. Window i starts at i · context. Raises `DataError` where there is
+    not one whole window.
     """
 
     def __init__(self, tokens: Tokens, context: int, seed: int) -> None:

@@ -90,7 +90,7 @@ class RunDirectory:
     def record(self, figures: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
         with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(figures) + "\n")
+            file.write(json.dumps(figures, allow_nan=False) + "\n")
 
     def records(self) -> Iterator[dict[str, Any]]:
         """The lines of metrics.jsonl."""

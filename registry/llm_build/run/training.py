@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import attrs
 import torch
 
 from llm_build.assemble import build
-from llm_build.components import Config
+from llm_build.components import UNSET, Config
 from llm_build.context import Context
 from llm_build.corpus import prepare
-from llm_build.errors import TrainingError
+from llm_build.errors import GenerationError, TrainingError
+from llm_build.interfaces import Tokenizer
 from llm_build.resolve import resolve
 from llm_build.resolve.raising import write
 from llm_build.run.compute import Compute
@@ -50,25 +52,29 @@ def train(
     dtype: str = "auto",
     seed: int = 0,
     progress: Progress | None = None,
+    prompts: Sequence[str] = (),
 ) -> Trained:
     """Train the model of a spec and leave a run directory: `out`, or else `runs/<name>-<number>`.
 
-    `source` is the text that the spec was written as. Raises `SpecError`, `DataError`, `RunError` and `TrainingError`;
+    `source` is the text that the spec was written as; `prompts` will be continued afterwards, and one that does not fit
+    is refused now. Raises `SpecError`, `DataError`, `RunError` and `TrainingError`;
     nothing is written before the spec and the data are found to be right.
     """
     filled: Any = resolve(config, Context())
     _refuse_missing(filled)
+    config = _stated_vocab(config, filled)
     compute = Compute.choose(device, dtype, seed)
     tokenizer = filled.part("tokenizer", Context())
     corpus = prepare(filled.part("data", Context()), tokenizer, filled.model.context, seed)
-    trainer = filled.part("train", Context())
+    trainer, generator = filled.part("train", Context()), filled.part("generate", Context())
+    for prompt in [] if generator is None else [generator.prompt, *prompts]:
+        _refuse_prompt(prompt, tokenizer, filled.model.context)
     model = build(filled, device=compute.device, dtype=compute.weights, seed=seed)
     _refuse_small_vocab(tokenizer.vocab_size, model.vocab)
     directory = RunDirectory.create(out) if out is not None else RunDirectory.next_free("runs", name)
     _describe(directory, config, filled, source)
     tokenizer.save(directory.tokenizer)
     watcher = progress or Silence()
-    generator = filled.part("generate", Context())
     job = Job(
         model=model,
         tokenizer=tokenizer,
@@ -95,6 +101,22 @@ def _train(trainer: Any, job: Job) -> Outcome:
     finally:
         job.progress.end()
     return outcome
+
+
+def _refuse_prompt(prompt: str, tokenizer: Tokenizer, context: int) -> None:
+    count = len(tokenizer.encode(prompt))
+    if count > context or (count == 0 and tokenizer.eos is None):
+        raise GenerationError(
+            f"a prompt must hold from 1 to {context} tokens, the model's context; {count} arrived: change the prompt"
+        )
+
+
+def _stated_vocab(config: Any, filled: Any) -> Config:
+    """The spec of a run states the size that its tokenizer gave, as the tokenizer's own file may go."""
+    stated: Config = config
+    if config.model.vocab is UNSET:
+        stated = attrs.evolve(config, model=attrs.evolve(config.model, vocab=filled.model.vocab))
+    return stated
 
 
 def _describe(directory: RunDirectory, config: Config, filled: Config, source: str | None) -> None:

@@ -37,6 +37,7 @@ class State:
         self.span = min(SPAN, capacity)
         self._bounds = [0] * rows
         self._granted: int | None = None
+        self._granted_rows: list[int] = []
 
     def reserve(self, count: int | Sequence[int]) -> None:
         """Make room for `count` tokens a row, one number for all or one each, in the next call of the model.
@@ -47,12 +48,14 @@ class State:
         counts = [count] * self.rows if isinstance(count, int) else list(count)
         self._refuse(counts)
         self._bounds = [bound + new for bound, new in zip(self._bounds, counts, strict=True)]
-        self._granted = max(counts)
+        self._granted, self._granted_rows = max(counts), counts
         self.span = min(self.capacity, -(-max(*self._bounds, 1) // SPAN) * SPAN)
 
     def reset(self, rows: Iterable[int]) -> None:
         """Forget these rows, so that another conversation can start in each."""
         forgotten = sorted(set(rows))
+        if forgotten and not 0 <= forgotten[0] <= forgotten[-1] < self.rows:
+            raise CapacityError(f"this state holds rows 0 to {self.rows - 1}; a reset of {forgotten} arrived")
         for row in forgotten:
             self._bounds[row] = 0
         index = torch.tensor(forgotten, dtype=torch.int64, device=self.lengths.device)
@@ -70,12 +73,21 @@ class State:
             raise CapacityError(
                 f"{new} tokens a row arrived, {self._granted or 0} are reserved; call state.reserve first"
             )
+        self._refuse_more(count)
         self._granted = None
         offset = torch.arange(new, device=self.lengths.device)
         positions = self.lengths[:, None] + offset
         if count is None:
             return positions, positions
         return torch.where(offset < count[:, None], positions, -1), positions
+
+    def _refuse_more(self, count: Tensor | None) -> None:
+        # on a GPU looking would wait for the device; there `reserve` is taken at its word
+        if count is None or count.device.type != "cpu" or torch.compiler.is_compiling():
+            return
+        for row, (new, granted) in enumerate(zip(count.tolist(), self._granted_rows, strict=True)):
+            if new > granted:
+                raise CapacityError(f"{new} tokens arrived for row {row}, {granted} are reserved; reserve what arrives")
 
     def advance(self, count: Tensor | int) -> None:
         """Count this call's tokens in. The model does it once a call; layers never do."""
