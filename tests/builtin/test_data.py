@@ -114,9 +114,31 @@ def test_one_side_must_not_be_empty(share: int) -> None:
 def test_the_standard_library_comes_without_tests_and_tables() -> None:
     training, held = data.python_stdlib().build(Context()).split()
     names = {each.name for each in [*training, *held]}
-    assert {"argparse.py", "json/decoder.py", "idlelib/autocomplete.py"} <= names
+    assert {"argparse.py", "json/decoder.py", "asyncio/events.py"} <= names
     folders = {part for name in names for part in Path(name).parts[:-1]}
     assert not folders & {"test", "tests", "idle_test", "encodings", "pydoc_data", "lib2to3", "site-packages"}
     size = sum(len(each.text) for each in training)
     assert size > 5_000_000
     assert 0.03 < sum(len(each.text) for each in held) / size < 0.08
+
+
+def read(*paths: Path | str) -> set[str]:
+    """The names of all documents that files of these paths give."""
+    made = data.files(paths=[str(each) for each in paths], held_out=Share.percent(50)).build(Context())
+    training, held_out = made.split()
+    return {Path(each.name).name for each in (*training, *held_out)}
+
+
+def test_a_file_is_found_whatever_its_name_holds(tmp_path: Path) -> None:
+    (tmp_path / "a[1].txt").write_text("one\ntwo\n", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("three\nfour\n", encoding="utf-8")
+    assert read(tmp_path / "a[1].txt", tmp_path / "b.txt") == {"a[1].txt", "b.txt"}
+
+
+def test_a_link_to_a_folder_above_brings_nothing_twice(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(f"{name}\n", encoding="utf-8")
+    (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    made = data.files(paths=[f"{tmp_path}/**/*.txt"], held_out=Share.percent(50)).build(Context())
+    training, held_out = made.split()
+    assert len(training) + len(held_out) == 2
