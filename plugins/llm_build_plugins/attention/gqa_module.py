@@ -30,8 +30,8 @@ class GroupedQueryAttention(nn.Module):
         super().__init__()
         dim, head_dim = context.need("dim"), config.head_dim
         self.head_dim = head_dim
-        self.split = (config.heads, config.kv_heads, config.kv_heads)
-        self.qkv = nn.Linear(dim, sum(self.split) * head_dim, bias=config.bias)
+        self.heads, self.kv_heads = config.heads, config.kv_heads
+        self.qkv = nn.Linear(dim, (config.heads + 2 * config.kv_heads) * head_dim, bias=config.bias)
         self.out = nn.Linear(config.heads * head_dim, dim, bias=config.bias)
         self.out.writes_residual = True  # type: ignore[assignment]
         self.q_norm = config.part("qk_norm", context)
@@ -48,12 +48,15 @@ class GroupedQueryAttention(nn.Module):
             draw(self.sinks)
 
     def forward(self, x: Tensor, step: Step) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (-1, self.head_dim)).split(self.split, dim=-2)
+        heads, kv_heads = self.heads, self.kv_heads
+        qk, v = self.qkv(x).unflatten(-1, (-1, self.head_dim)).split((heads + kv_heads, kv_heads), dim=-2)
         if self.q_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
+            q, k = qk.split((heads, kv_heads), dim=-2)
+            qk = torch.cat((self.q_norm(q), self.k_norm(k)), dim=-2)
         if self.position is not None:
-            q, k = self.position.rotate(q, step.positions), self.position.rotate(k, step.positions)
-        heads = step.attend(  # [B, T, H, E]
+            qk = self.position.rotate(qk, step.positions)  # together: the angles are the same
+        q, k = qk.split((heads, kv_heads), dim=-2)
+        mixed = step.attend(  # [B, T, H, E]
             q,
             k,
             v,
@@ -65,5 +68,5 @@ class GroupedQueryAttention(nn.Module):
             sinks=self.sinks,
             dropout=self.dropout if self.training else 0.0,
         )
-        y: Tensor = self.out(heads.flatten(2))
+        y: Tensor = self.out(mixed.flatten(2))
         return y
