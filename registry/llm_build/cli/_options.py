@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+UNDECIDED = "N301"
 SEED = click.IntRange(0, 2**63 - 1)
 DTYPES = ("auto", "float32", "bfloat16", "float64")
 
@@ -104,7 +105,7 @@ def read_spec(spec: str, sets: Sequence[str], plugins: Sequence[str]) -> Reading
     use_plugins(plugins)
     source = source_of(Path(spec))
     reading = read(source, sets)
-    if not reading.errors:
+    if not reading.errors and any(each.code == UNDECIDED for each in reading.diagnostics):
         from llm_build.cost import decide  # brings torch, which a faulty spec need not wait for
 
         reading = read(source, sets, measure=decide)

@@ -170,10 +170,11 @@ class Evaluator:
                 continue
             if node.operators[0] in _COMPARISONS and len(node.operators) > 1:
                 raise Wrong("comparisons do not chain", "write `a < b and b < c`")
-            result = self._combine(operator, result, right, where.span(node))
+            result = self._combine(operator, result, right, node, where)
         return result
 
-    def _combine(self, operator: str, left: Value, right: Value, span: Span) -> Value:
+    def _combine(self, operator: str, left: Value, right: Value, node: tree.Chain, where: Where) -> Value:
+        span = where.span(node)
         if operator in {"and", "or"}:
             first, second = operators.truth(left.data, f"`{operator}`"), operators.truth(right.data, f"`{operator}`")
             return Value(first and second if operator == "and" else first or second, span)
@@ -184,7 +185,7 @@ class Evaluator:
         if operator == "*" and operators.is_layers(right.data) and isinstance(left.data, Fraction):
             return Value(self._repeated(left.data, right), span)
         if operator == "*" and operators.is_layers(left.data) and isinstance(right.data, Fraction):
-            if isinstance(left.data, Head) and left.span.source.text.count(f"{left.data} =") > 0:
+            if isinstance(left.data, Head) and where.file.field_value(left.data.name) is not None:
                 raise Unbound(left.data)
             name = left.via or (left.data if isinstance(left.data, Head) else "…")
             raise Wrong("the count of layers stands first", f"write {shown(right.data)} * {name}")

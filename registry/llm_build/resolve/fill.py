@@ -72,8 +72,7 @@ class Filler:
         filling = _Filling(self, config, context)
         for name in field_specs(config):
             filling.settle(name)
-        for check in checks_of(type(config)):
-            filling.report(check(filling.view, context))
+        filling.check(filling.view)
         if filling.faulty:
             return None
         filled = type(config)(**filling.values).as_filled(filling.origins)
@@ -83,9 +82,7 @@ class Filler:
     def _recheck(self, config: Config, context: Context) -> bool:
         """An inherited config has its values already; only what it says of its new surroundings is news."""
         before = len(self.faults)
-        filling = _Filling(self, self.stated.get(id(config), config), context)
-        for check in checks_of(type(config)):
-            filling.report(check(config, context))
+        _Filling(self, self.stated.get(id(config), config), context).check(config)
         return len(self.faults) == before
 
 
@@ -143,6 +140,11 @@ class _Filling:
             self.faulty.add(name)
         except MissingContext as missing:
             self._missing(name, missing)
+
+    def check(self, config: Any) -> None:
+        """Run every check on the config, or on the view that stands for it."""
+        for check in checks_of(type(self.config)):
+            self.report(check(config, self.context))
 
     def report(self, problems: Iterator[Problem]) -> None:
         """Take over what a check yields, until it needs something faulty or unknown."""
@@ -256,11 +258,8 @@ class _Filling:
             pass
         try:
             return inside(_View(self, lenient=True), name, self.context)  # type: ignore[arg-type]
-        except (
-            TypeError,
-            AttributeError,
-            ValueError,
-        ):  # it computes with what is faulty, so nothing that it would say is known
+        except (TypeError, AttributeError, ValueError):
+            # it computes with what is faulty, so nothing that it would say is known
             return self.context.with_(blind=True)
 
     def _refuse(self, name: str, refusal: Refusal, code: str, at: str | None = None) -> None:

@@ -67,7 +67,7 @@ def _with_uses(diagnostic: Diagnostic, bindings: Iterable[Binding]) -> Diagnosti
     for binding in bindings:
         inside = binding.extent.source is span.source and binding.extent.start <= span.start < binding.extent.end
         if inside:
-            uses = dict.fromkeys(use for use in binding.uses)
+            uses = dict.fromkeys(binding.uses)
             related = tuple(Related("used here", use) for use in list(uses)[:USES_SHOWN])
             return attrs.evolve(diagnostic, related=(*diagnostic.related, *related))
     return diagnostic
