@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from llm_build.errors import RunError as RunError
     from llm_build.errors import SpecError as SpecError
     from llm_build.errors import TrainingError as TrainingError
+    from llm_build.groups import TABLE as TABLE
+    from llm_build.groups import VECTOR as VECTOR
+    from llm_build.groups import ParameterGroup as ParameterGroup
+    from llm_build.groups import parameter_groups as parameter_groups
     from llm_build.interfaces import Piece as Piece
     from llm_build.resolve import load as load
     from llm_build.resolve.raising import write as write
@@ -82,6 +86,7 @@ _HOME = {
         *["NonFiniteLoss", "PluginError", "RunError", "SpecError", "TrainingError"],
     ],
     "llm_build.document": ["Document"],
+    "llm_build.groups": ["TABLE", "VECTOR", "ParameterGroup", "parameter_groups"],
     "llm_build.interfaces": ["Piece"],
     "llm_build.resolve": ["load"],
     "llm_build.resolve.raising": ["write"],

@@ -114,7 +114,9 @@ class Head(Protocol):
 @runtime_checkable
 class Initialiser(Protocol):
     def initialise(self, model: nn.Module, generator: torch.Generator) -> None:
-        """Draw every weight anew, in place. A module that has `initialise(draw)` draws its own direct parameters."""
+        """Draw every weight anew, in place. A module that has `initialise(draw)` draws its own direct parameters:
+        `draw(tensor)` fills one, `draw(tensor, residual=True)` one that writes into the residual stream.
+        """
 
 
 @runtime_checkable

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from llm_build import TABLE
+
 if TYPE_CHECKING:
     from llm_build import Context
     from llm_build_plugins.embedding.token_config import token
@@ -20,6 +22,7 @@ class TokenEmbedding(nn.Module):
         super().__init__()
         self.scale = config.scale
         self.weight = nn.Parameter(torch.empty(context.need("vocab"), context.need("dim")))
+        self.parameter_groups = {"weight": TABLE}
         nn.init.normal_(self.weight)
 
     def initialise(self, draw: Callable[[Tensor], None]) -> None:

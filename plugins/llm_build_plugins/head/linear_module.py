@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from llm_build import TABLE
+
 if TYPE_CHECKING:
     from llm_build import Context
     from llm_build_plugins.head.linear_config import linear
@@ -22,6 +24,7 @@ class LinearHead(nn.Module):
         self.scale = config.scale
         self.own = None if config.tie else nn.Parameter(torch.empty(vocab, dim))
         self.bias = nn.Parameter(torch.zeros(vocab)) if config.bias else None
+        self.parameter_groups = {"own": TABLE}
         # in a tuple it is no submodule: the matrix has one name in the checkpoint, and to_empty cannot part the two
         self._source: tuple[Any, ...] = ()
         if self.own is not None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Normal:
     """Draws every weight from normal(0, std); those marked `writes_residual` from normal(0, std / sqrt(2 · layers)).
 
-    A module with parameters that are no linear map's has `initialise(draw)`, where `draw(tensor)` fills in place.
+    A module with parameters that are no `nn.Linear`'s has `initialise(draw)`, where `draw(tensor)` fills in place, and
+    `draw(tensor, residual=True)` does so for a map that writes into the residual stream.
     """
 
     def __init__(self, config: normal, context: Context) -> None:
@@ -25,13 +26,12 @@ class Normal:
 
     @torch.no_grad()
     def initialise(self, model: nn.Module, generator: torch.Generator) -> None:
-        def draw(weight: Tensor) -> None:
-            weight.normal_(0, self.std, generator=generator)
+        def draw(weight: Tensor, residual: bool = False) -> None:
+            weight.normal_(0, self.residual_std if residual else self.std, generator=generator)
 
         for module in model.modules():
             if isinstance(module, nn.Linear):
-                std = self.residual_std if getattr(module, "writes_residual", False) else self.std
-                module.weight.normal_(0, std, generator=generator)
+                draw(module.weight, residual=getattr(module, "writes_residual", False))
                 if module.bias is not None:
                     module.bias.zero_()
             elif callable(own := getattr(module, "initialise", None)):
