@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from llm_build.components import size as size
     from llm_build.components import text as text
     from llm_build.context import Context as Context
+    from llm_build.corpus import IGNORED as IGNORED
+    from llm_build.corpus import Batch as Batch
+    from llm_build.corpus import cache_folder as cache_folder
     from llm_build.document import Document as Document
     from llm_build.errors import CapacityError as CapacityError
     from llm_build.errors import DataError as DataError
@@ -54,6 +57,8 @@ if TYPE_CHECKING:
     from llm_build.groups import ParameterGroup as ParameterGroup
     from llm_build.groups import parameter_groups as parameter_groups
     from llm_build.interfaces import Piece as Piece
+    from llm_build.progress import Progress as Progress
+    from llm_build.progress import Silence as Silence
     from llm_build.resolve import load as load
     from llm_build.resolve.raising import write as write
     from llm_build.run import Job as Job
@@ -81,6 +86,7 @@ _HOME = {
         *["amount", "choice", "flag", "many", "number", "part", "parts", "path", "share", "size", "text"],
     ],
     "llm_build.context": ["Context"],
+    "llm_build.corpus": ["IGNORED", "Batch", "cache_folder"],
     "llm_build.errors": [
         *["CapacityError", "DataError", "GenerationError", "LLMBuildError", "MissingContext"],
         *["NonFiniteLoss", "PluginError", "RunError", "SpecError", "TrainingError"],
@@ -88,6 +94,7 @@ _HOME = {
     "llm_build.document": ["Document"],
     "llm_build.groups": ["TABLE", "VECTOR", "ParameterGroup", "parameter_groups"],
     "llm_build.interfaces": ["Piece"],
+    "llm_build.progress": ["Progress", "Silence"],
     "llm_build.resolve": ["load"],
     "llm_build.resolve.raising": ["write"],
     "llm_build.run": ["Job", "Outcome", "open_run", "train"],

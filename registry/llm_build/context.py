@@ -21,7 +21,9 @@ class Context:
     Sizes: `dim` is the model's width, `vocab` the rows of the embedding, `context` the longest sequence in tokens,
     `depth` the number of layers of the stack, `heads` and `head_dim` those of the attention around. `causal` says
     whether a position may see only itself and what came before. `branches` names a block's branches in their order.
-    `steps` is the number of optimiser steps of a training run. None means that nobody said.
+    `memory` is the width of the vectors that a mixer reads in place of its own sequence. `steps` is the number of
+    optimiser steps of a training run, `paired` whether its examples are pairs of a source and a target. None means that
+    nobody said.
     """
 
     dim: int | None = None
@@ -35,7 +37,9 @@ class Context:
     branches: tuple[str, ...] = ()
     position: Config | None = None
     norm: Config | None = None
+    memory: int | None = None
     steps: int | None = None
+    paired: bool = False
     # something further out is faulty, so a value that is missing here is no fault of its own
     blind: bool = False
     # where we are (`model.layers[3]`), and the path of whoever provides `position`, `norm`, …

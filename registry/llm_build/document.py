@@ -11,3 +11,5 @@ class Document:
 
     name: str
     text: str
+    source: str | None = None
+    """What an encoder reads before the text is written; None for text that stands by itself."""

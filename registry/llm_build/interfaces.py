@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from llm_build.corpus import Batch
     from llm_build.document import Document
+    from llm_build.progress import Progress
     from llm_build.run import Job, Outcome
     from llm_build.step import State, StateSpec, Step, View
 
@@ -152,8 +154,11 @@ class Model(Protocol):
 
 @runtime_checkable
 class Data(Protocol):
-    def split(self) -> tuple[Sequence[Document], Sequence[Document]]:
-        """(training, held-out) documents, without one in both. Raises `DataError` where there is nothing to read."""
+    def split(self, progress: Progress) -> tuple[Sequence[Document], Sequence[Document]]:
+        """(training, held-out) documents, without one in both. Raises `DataError` where there is nothing to read.
+
+        What takes long, such as a download, is told to `progress`.
+        """
 
 
 @runtime_checkable
@@ -180,10 +185,10 @@ class Tokenizer(Protocol):
 
 @runtime_checkable
 class Objective(Protocol):
-    def loss(self, model: Any, tokens: Tensor, targets: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """tokens and targets [B, T]; a target of -100 does not count → the loss to minimise, and its parts to log.
+    def loss(self, model: Any, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss to minimise over the targets of a batch that count, and its parts to log.
 
-        The part "nll" is the mean cross-entropy in nats a token.
+        The part "nll" is the mean cross-entropy in nats a token, whatever else is minimised.
         """
 
 

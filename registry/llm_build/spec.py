@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from llm_build.components import Config, Problem, component, part
+from llm_build.components import Config, Problem, can, component, part
 from llm_build.context import Context
 from llm_build.language.values import FAULTY
 
@@ -24,10 +24,13 @@ class Spec(Config):
         if field == "model":
             return context.with_(vocab=vocab_of(self.tokenizer))
         if field in {"train", "generate"}:
-            return context.with_(context=getattr(self.model, "context", None), vocab=getattr(self.model, "vocab", None))
+            inner = context.with_(
+                context=getattr(self.model, "context", None), vocab=getattr(self.model, "vocab", None)
+            )
+            return inner.with_(paired=is_paired(self.data))
         return context
 
-    def check(self, context: Context) -> Iterator[Problem]:
+    def check_vocab(self, context: Context) -> Iterator[Problem]:
         entries, rows = vocab_of(self.tokenizer), getattr(self.model, "vocab", None)
         if entries is not None and rows is not None and rows < entries:
             yield Problem(
@@ -35,6 +38,28 @@ class Spec(Config):
                 message=f"the model's vocab must hold the tokenizer's {entries:_} entries; it is {rows:_}",
                 help=f"leave vocab out, or write vocab = {entries:_} or more",
             )
+
+    def check_data(self, context: Context) -> Iterator[Problem]:
+        if self.data is None or is_paired(self.data) == can(self.model, "encoder"):
+            return
+        if is_paired(self.data):
+            yield Problem(
+                field="data",
+                message="pairs need a model that reads a source before it writes; this one continues text",
+                help="write model = encoder_decoder { … }, or data = files { … }",
+            )
+            return
+        yield Problem(
+            field="data",
+            message="this model reads a source before it writes, so it learns from pairs; this data is plain text",
+            help="write data = pairs { … }",
+        )
+
+
+def is_paired(data: Any) -> bool:
+    """Whether a data config promises pairs of a source and a target."""
+    paired = getattr(data, "paired", None)
+    return bool(paired()) if callable(paired) else False
 
 
 def vocab_of(tokenizer: Any) -> Any:

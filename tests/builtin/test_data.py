@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_build import Context, DataError, Document, Share, SpecError
+from llm_build import Context, DataError, Document, Share, Silence, SpecError
 from llm_build_plugins import data
 from llm_build_plugins.data._shared import split
 from tests.laws import law
@@ -75,14 +75,14 @@ def test_files_are_read_as_they_stand(tmp_path: Path) -> None:
     (tmp_path / "deep" / "b.txt").write_bytes(b"three")
     (tmp_path / "empty.txt").touch()
     files = data.files(paths=(f"{tmp_path}/**/*.txt", f"{tmp_path}/a.txt")).build(Context())
-    training, held = files.split()
+    training, held = files.split(Silence())
     assert {each.text for each in [*training, *held]} == {"eins\r\nzwei é\n", "three"}
     assert len([*training, *held]) == 2
 
 
 def message(*paths: object) -> str:
     with pytest.raises(DataError) as caught:
-        data.files(paths=tuple(str(each) for each in paths)).build(Context()).split()
+        data.files(paths=tuple(str(each) for each in paths)).build(Context()).split(Silence())
     return str(caught.value)
 
 
@@ -112,7 +112,7 @@ def test_one_side_must_not_be_empty(share: int) -> None:
 
 
 def test_the_standard_library_comes_without_tests_and_tables() -> None:
-    training, held = data.python_stdlib().build(Context()).split()
+    training, held = data.python_stdlib().build(Context()).split(Silence())
     names = {each.name for each in [*training, *held]}
     assert {"argparse.py", "json/decoder.py", "asyncio/events.py"} <= names
     folders = {part for name in names for part in Path(name).parts[:-1]}
@@ -125,7 +125,7 @@ def test_the_standard_library_comes_without_tests_and_tables() -> None:
 def read(*paths: Path | str) -> set[str]:
     """The names of all documents that files of these paths give."""
     made = data.files(paths=[str(each) for each in paths], held_out=Share.percent(50)).build(Context())
-    training, held_out = made.split()
+    training, held_out = made.split(Silence())
     return {Path(each.name).name for each in (*training, *held_out)}
 
 
@@ -140,5 +140,5 @@ def test_a_link_to_a_folder_above_brings_nothing_twice(tmp_path: Path) -> None:
         (tmp_path / f"{name}.txt").write_text(f"{name}\n", encoding="utf-8")
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
     made = data.files(paths=[f"{tmp_path}/**/*.txt"], held_out=Share.percent(50)).build(Context())
-    training, held_out = made.split()
+    training, held_out = made.split(Silence())
     assert len(training) + len(held_out) == 2

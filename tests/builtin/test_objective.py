@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from llm_build import Context
+from llm_build import IGNORED, Batch, Context
 from llm_build_plugins import train
 from tests.laws import law
 from tests.small import small_model
@@ -32,8 +32,8 @@ def test_chunks_give_the_same_loss_and_gradient(rows: int, new: int, chunk: int,
     if pad:
         targets[0, -1] = -100
     whole, chunked = small_model(), small_model()
-    first, parts = objective().loss(whole, tokens, targets)
-    second, _ = objective(chunk * 300).loss(chunked, tokens, targets)
+    first, parts = objective().loss(whole, Batch(tokens=tokens, targets=targets))
+    second, _ = objective(chunk * 300).loss(chunked, Batch(tokens=tokens, targets=targets))
     expected = cross_entropy(whole(tokens).flatten(0, 1), targets.flatten(), reduction="sum", ignore_index=-100)
     torch.testing.assert_close(first, expected / (targets != -100).sum().clamp(min=1))
     torch.testing.assert_close(second, first)
@@ -45,7 +45,9 @@ def test_chunks_give_the_same_loss_and_gradient(rows: int, new: int, chunk: int,
 
 
 def test_padding_alone_costs_nothing() -> None:
-    loss, _ = objective().loss(small_model(), torch.zeros(1, 3, dtype=torch.int64), torch.full((1, 3), -100))
+    loss, _ = objective().loss(
+        small_model(), Batch(tokens=torch.zeros(1, 3).long(), targets=torch.full((1, 3), IGNORED))
+    )
     assert loss == 0
 
 
@@ -53,7 +55,7 @@ def test_logits_are_in_float32_under_autocast() -> None:
     model = small_model(dtype=torch.float32)
     tokens = torch.arange(12)[None]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss, _ = objective().loss(model, tokens, tokens)
+        loss, _ = objective().loss(model, Batch(tokens=tokens, targets=tokens))
     assert loss.dtype == torch.float32
 
 
@@ -66,12 +68,12 @@ class Balanced(nn.Module):
         super().__init__()
         self.head = nn.Linear(2, 3)
 
-    def hidden(self, tokens: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def hidden(self, tokens: Tensor, count: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         return torch.ones(*tokens.shape, 2), {"balance": torch.tensor(0.25)}
 
 
 def test_what_the_layers_add_is_minimised_and_logged_by_itself() -> None:
     tokens = torch.zeros(1, 2, dtype=torch.int64)
-    total, parts = objective().loss(Balanced(), tokens, tokens)
+    total, parts = objective().loss(Balanced(), Batch(tokens=tokens, targets=tokens))
     torch.testing.assert_close(total, parts["nll"] + 0.25)
     assert parts["balance"] == 0.25

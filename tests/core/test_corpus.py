@@ -47,9 +47,9 @@ def test_batches_depend_on_the_position_alone(count: int, context: int, cuts: li
     windows = Windows(np.arange(count, dtype=np.uint16), context, seed)
     position, parts = 0, []
     for rows in cuts:
-        parts.append(windows.batch(position, rows)[0])
+        parts.append(windows.batch(position, rows).tokens)
         position += rows
-    assert torch.equal(torch.cat(parts), windows.batch(0, position)[0])
+    assert torch.equal(torch.cat(parts), windows.batch(0, position).tokens)
 
 
 @law
@@ -58,7 +58,8 @@ def test_an_epoch_has_each_token_as_a_target_once(count: int, context: int, seed
     if count <= context:
         return
     windows = Windows(np.arange(count, dtype=np.uint16), context, seed)
-    x, y = windows.batch(windows.count, windows.count)
+    batch = windows.batch(windows.count, windows.count)
+    x, y = batch.tokens, batch.targets
     assert torch.equal(y, x + 1)
     targets = sorted(y.flatten().tolist())
     assert targets == list(range(1, 1 + windows.count * context))
@@ -69,8 +70,8 @@ def test_an_epoch_has_each_token_as_a_target_once(count: int, context: int, seed
 @given(st.integers(2, 100), st.integers(1, 20), st.integers(1, 5))
 def test_held_out_text_is_read_to_its_last_token(count: int, context: int, rows: int) -> None:
     held = HeldOut(np.arange(count, dtype=np.uint16), context, ["x"], 1)
-    targets = torch.cat([y.flatten() for _, y in held.batches(rows)])
-    inputs = torch.cat([x.flatten() for x, _ in held.batches(rows)])
+    targets = torch.cat([each.targets.flatten() for each in held.batches(rows * context)])
+    inputs = torch.cat([each.tokens.flatten() for each in held.batches(rows * context)])
     real = targets != IGNORED
     assert targets[real].tolist() == list(range(1, count))
     assert inputs[real].tolist() == list(range(count - 1))
@@ -79,7 +80,7 @@ def test_held_out_text_is_read_to_its_last_token(count: int, context: int, rows:
 
 def test_a_part_of_the_held_out_text_is_spread_evenly() -> None:
     held = HeldOut(np.arange(1_001, dtype=np.uint16), 10, ["x"], 1)
-    starts = torch.cat([x[:, 0] for x, _ in held.batches(3, limit=4)])
+    starts = torch.cat([each.tokens[:, 0] for each in held.batches(3 * held.context, limit=4 * held.context)])
     assert starts.tolist() == [0, 250, 500, 750]
 
 
@@ -95,7 +96,7 @@ class Data:
     def __init__(self, training: Sequence[str], held_out: Sequence[str]) -> None:
         self.sides = [[Document(f"{index}", text) for index, text in enumerate(side)] for side in (training, held_out)]
 
-    def split(self) -> tuple[list[Document], list[Document]]:
+    def split(self, progress: object) -> tuple[list[Document], list[Document]]:
         return self.sides[0], self.sides[1]
 
 

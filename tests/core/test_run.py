@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from llm_build import DataError, GenerationError, LLMBuildError, RunError, TrainingError, load, open_run, train, write
-from llm_build.corpus import HeldOut
+from llm_build.corpus import Batch, HeldOut
 from llm_build.run import Compute, RunDirectory, measure
 from llm_build.run.held_out import token_nats
 from tests.small import small_model, small_spec, spec_text, write_texts
@@ -162,9 +162,9 @@ def test_logits_go_through_the_head_by_parts(monkeypatch: pytest.MonkeyPatch) ->
     model = small_model()
     x = torch.arange(32).view(2, 16)
     with torch.no_grad():
-        whole = token_nats(model, x, x)
+        whole = token_nats(model, Batch(tokens=x, targets=x))
         monkeypatch.setattr("llm_build.run.held_out.LOGITS_AT_ONCE", 900)
-        assert token_nats(model, x, x) == pytest.approx(whole)
+        assert token_nats(model, Batch(tokens=x, targets=x)) == pytest.approx(whole)
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

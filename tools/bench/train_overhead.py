@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding, linear, rms_norm, scaled_dot_product_attention, silu
 
 from _measure import alternate, at_least, finish, machine, show
-from llm_build import Context, build, load
+from llm_build import Batch, Context, build, load
 from llm_build.resolve import resolve
 
 DIM, LAYERS, HEADS, KV_HEADS, HIDDEN, VOCAB = 384, 6, 6, 2, 1_024, 2_048
@@ -62,7 +62,7 @@ def assembled() -> tuple[nn.Module, Step]:
     optimiser = trainer.optimizer.make(model)
 
     def step(tokens: Tensor, targets: Tensor) -> float:
-        loss, _ = trainer.objective.loss(model, tokens, targets)
+        loss, _ = trainer.objective.loss(model, Batch(tokens=tokens, targets=targets))
         loss.backward()
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)

@@ -11,7 +11,7 @@ from llm_build import DataError, Document
 from llm_build_plugins.data._shared import split
 
 if TYPE_CHECKING:
-    from llm_build import Context
+    from llm_build import Context, Progress
     from llm_build_plugins.data.files_config import files
 
 
@@ -21,7 +21,7 @@ class Files:
     def __init__(self, config: files, context: Context) -> None:
         self.config = config
 
-    def split(self) -> tuple[Sequence[Document], Sequence[Document]]:
+    def split(self, progress: Progress) -> tuple[Sequence[Document], Sequence[Document]]:
         """(training, held-out). Raises `DataError` for a path that matches no file, and where every file is empty."""
         # a link to a folder above would bring every file many times
         named = {file.resolve(): file for pattern in reversed(self.config.paths) for file in _matches(pattern)[::-1]}

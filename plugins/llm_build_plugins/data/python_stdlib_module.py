@@ -12,7 +12,7 @@ from llm_build import DataError, Document
 from llm_build_plugins.data._shared import split
 
 if TYPE_CHECKING:
-    from llm_build import Context
+    from llm_build import Context, Progress
     from llm_build_plugins.data.python_stdlib_config import python_stdlib
 
 TESTS = frozenset({"test", "tests", "idle_test"})
@@ -27,7 +27,7 @@ class PythonStdlib:
     def __init__(self, config: python_stdlib, context: Context) -> None:
         self.config = config
 
-    def split(self) -> tuple[Sequence[Document], Sequence[Document]]:
+    def split(self, progress: Progress) -> tuple[Sequence[Document], Sequence[Document]]:
         """(training, held-out). Raises `DataError` where this Python comes without its source."""
         root = Path(sysconfig.get_path("stdlib"))
         documents = list(_documents(root))

@@ -1,4 +1,4 @@
-"""Optimiser steps over windows of text. Legend: B rows, T context."""
+"""Optimiser steps, one batch after the other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from llm_build import NonFiniteLoss, Share
 
 if TYPE_CHECKING:
-    from llm_build import Job
+    from llm_build import Batch, Job
     from llm_build_plugins.train.pretrain_config import pretrain
 
 
@@ -21,35 +21,32 @@ class Loop:
 
     def __init__(self, job: Job, config: pretrain, objective: Any, optimizer: Any, schedule: Any) -> None:
         self.job, self.config, self.objective, self.schedule = job, config, objective, schedule
-        self.context = job.corpus.train.context
-        self.rows = self.config.batch or (self.config.batch_tokens or 0) // self.context
+        context: int = job.model.context
+        self.rows = self.config.batch or (self.config.batch_tokens or 0) // context
+        self.window = self.rows * context
         self.steps = self._steps()
         every = self.config.eval_every
         self.eval_every = max(1, every.of(self.steps) if isinstance(every, Share) else every)
         self.weights = [each for each in job.model.parameters() if each.requires_grad]
         self.optimizer = optimizer.make(job.model)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
-        self.done = 0
+        self.done = self.tokens = 0
         self.seconds = 0.0
         self._clock = Clock()
-
-    @property
-    def tokens(self) -> int:
-        """Training tokens seen."""
-        return self.done * self.rows * self.context
 
     def step(self) -> None:
         """One batch forward and backward, then the optimiser; nothing is changed by a batch that is not finite."""
         rate = self._set_rate()
-        parts = self._backward()
+        parts, tokens = self._backward()
         norm = self._clip()
         figures = {name: float(value) for name, value in parts.items()}
         self._refuse_non_finite(figures["loss"], float(norm))
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.done += 1
-        self.seconds += self._clock.lap()
-        speed = self.rows * self.context / self._clock.mean
+        self.tokens += tokens
+        self.seconds += self._clock.lap(tokens)
+        speed = self._clock.speed
         self.job.record(step=self.done, **figures, norm=float(norm), lr=rate, seconds=self.seconds, speed=speed)
         self.job.progress.step(self.done, figures["nll"], speed)
 
@@ -61,7 +58,7 @@ class Loop:
         if self.config.steps is not None:
             return self.config.steps
         if self.config.tokens is not None:
-            return math.ceil(self.config.tokens / (self.rows * self.context))
+            return math.ceil(self.config.tokens / self.window)
         return math.ceil((self.config.epochs or 0) * self.job.corpus.train.count / self.rows)
 
     def _set_rate(self) -> float:
@@ -70,19 +67,21 @@ class Loop:
             group["lr"] = peak * factor
         return float(self.peaks[0] * factor)
 
-    def _backward(self) -> Mapping[str, torch.Tensor]:
-        """Gradients of one batch, part by part → the means of the loss and its parts."""
-        job, count = self.job, self.config.accumulate
-        rows = self.rows // count
+    def _backward(self) -> tuple[Mapping[str, torch.Tensor], int]:
+        """Gradients of one batch, part by part → the means of the loss and its parts, and the targets that counted."""
+        job, rows = self.job, self.rows // self.config.accumulate
+        begin = self.done * self.rows
+        batches: list[Batch] = [job.corpus.train.batch(begin + start, rows) for start in range(0, self.rows, rows)]
+        counts = [batch.counted() for batch in batches]
         sums: dict[str, torch.Tensor] = {}
-        for part in range(count):
-            x, y = job.corpus.train.batch(self.done * self.rows + part * rows, rows)
+        for batch, count in zip(batches, counts, strict=True):
+            share = count / sum(counts)
             with job.compute.autocast():
-                loss, parts = self.objective.loss(job.model, job.compute.move(x), job.compute.move(y))
-            (loss / count).backward()
+                loss, parts = self.objective.loss(job.model, batch.map(job.compute.move))
+            (loss * share).backward()
             for name, value in {"loss": loss, **parts}.items():
-                sums[name] = sums.get(name, 0.0) + value.detach() / count
-        return sums
+                sums[name] = sums.get(name, 0.0) + value.detach() * share
+        return sums, sum(counts)
 
     def _clip(self) -> torch.Tensor:
         """The global norm of the gradient, which is shortened to `clip` where it is longer."""
@@ -100,19 +99,25 @@ class Loop:
 
 
 class Clock:
-    """Seconds of each step, and their mean of late."""
+    """Seconds of each step, and the tokens a second of late."""
 
     def __init__(self) -> None:
-        self.mean = 0.0
+        self._seconds = self._tokens = 0.0
         self._laps = 0
         self._last = time.perf_counter()
 
-    def lap(self) -> float:
-        """Seconds since the last call."""
+    @property
+    def speed(self) -> float:
+        """Tokens a second, over about the last 20 laps."""
+        return self._tokens / self._seconds
+
+    def lap(self, tokens: int) -> float:
+        """Seconds since the last call, in which so many tokens were trained on."""
         now = time.perf_counter()
         seconds, self._last = now - self._last, now
         self._laps += 1
-        self.mean += (seconds - self.mean) / min(self._laps, 20)
+        self._seconds += (seconds - self._seconds) / min(self._laps, 20)
+        self._tokens += (tokens - self._tokens) / min(self._laps, 20)
         return seconds
 
     def rest(self) -> None:

@@ -1,4 +1,4 @@
-"""Next-token cross-entropy. Legend: B rows, T context, D model dim, V vocabulary."""
+"""Next-token cross-entropy. Legend: B rows, T tokens, D model dim, V vocabulary."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from llm_build import IGNORED
+
 if TYPE_CHECKING:
-    from llm_build import Context
+    from llm_build import Batch, Context
     from llm_build_plugins.train.next_token_config import next_token
 
-IGNORED = -100
 LOGITS_AT_ONCE = 2**26
 """A float32 table of this many logits takes 256 MiB; a larger one is never made."""
 
@@ -24,10 +25,11 @@ class NextToken:
     def __init__(self, config: next_token, context: Context) -> None:
         self.logits_at_once = LOGITS_AT_ONCE
 
-    def loss(self, model: Any, tokens: Tensor, targets: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """tokens and targets [B, T] → the loss to minimise, and its parts: "nll" and what the layers added."""
-        hidden, added = model.hidden(tokens)
-        nll = self._nats(model, hidden.flatten(0, 1), targets.flatten()) / (targets != IGNORED).sum().clamp(min=1)
+    def loss(self, model: Any, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss to minimise, and its parts: "nll" and what the layers added."""
+        hidden, added = batch.hidden(model)
+        targets = batch.targets.flatten()
+        nll = self._nats(model, hidden.flatten(0, 1), targets) / (targets != IGNORED).sum().clamp(min=1)
         total = nll
         for each in added.values():
             total = total + each

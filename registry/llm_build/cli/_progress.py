@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from llm_build.run import Progress
+    from llm_build.progress import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -27,6 +27,9 @@ class Lines:
     def __init__(self) -> None:
         self._steps = 0
         self._begun = self._shown = 0.0
+
+    def count(self, what: str, done: int, total: int) -> None:
+        self.say(f"{what}: {done} of {total}")
 
     def begin(self, steps: int) -> None:
         self._steps = steps
@@ -62,8 +65,13 @@ class Bar:
             transient=True,
         )
         self._task: Any = None
+        self._counter = Counter(Console(stderr=True))
+
+    def count(self, what: str, done: int, total: int) -> None:
+        self._counter.update(what, done, total)
 
     def begin(self, steps: int) -> None:
+        self._counter.stop()
         self._task = self._bar.add_task("train", total=steps, loss=float("nan"), rate=0.0)
         self._bar.start()
 
@@ -77,7 +85,32 @@ class Bar:
         self._bar.console.print(Text(text), soft_wrap=True)
 
     def end(self) -> None:
+        self._counter.stop()
         self._bar.stop()
+
+
+class Counter:
+    """A bar for work that is counted, such as downloads; it goes when the work is over."""
+
+    def __init__(self, console: Any) -> None:
+        self._console = console
+        self._bar: Any = None
+        self._task: Any = None
+
+    def update(self, what: str, done: int, total: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        if self._bar is None:
+            columns = TextColumn("{task.description}", markup=False), BarColumn(bar_width=None), MofNCompleteColumn()
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._task = self._bar.add_task(what, total=total)
+            self._bar.start()
+        self._bar.update(self._task, description=what, completed=done, total=total)
+
+    def stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
 
 def clock(seconds: float) -> str:

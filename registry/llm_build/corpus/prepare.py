@@ -12,6 +12,7 @@ from llm_build.corpus.windows import HeldOut, Windows
 from llm_build.document import Document
 from llm_build.errors import DataError
 from llm_build.interfaces import Data, Tokenizer
+from llm_build.progress import Progress, Silence
 
 
 @attrs.frozen
@@ -22,13 +23,20 @@ class Corpus:
     held_out: HeldOut
 
 
-def prepare(data: Data, tokenizer: Tokenizer, context: int, seed: int, folder: Path | None = None) -> Corpus:
+def prepare(
+    data: Data,
+    tokenizer: Tokenizer,
+    context: int,
+    seed: int,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
     """The corpus of some data for a model that reads `context` tokens; a tokenizer without a vocabulary is fitted.
 
     `seed` decides the order of the windows; the tokens are kept in `folder` (`cache_folder()`). Raises `DataError`
     where the text is missing, empty or shorter than one window.
     """
-    training, held_out = data.split()
+    training, held_out = data.split(progress or Silence())
     _refuse_leak(training, held_out)
     tokenizer.fit(each.text for each in training)
     place = folder or cache_folder()

@@ -1,4 +1,4 @@
-"""Tokens read as windows. Legend: N tokens, B rows, T context; x and y are [B, T] int64, y being x shifted by one."""
+"""Tokens read as windows. Legend: N tokens, B rows, T context."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from llm_build.corpus.batch import IGNORED, Batch
 from llm_build.corpus.order import order
 from llm_build.corpus.store import Tokens
 from llm_build.errors import DataError
-
-IGNORED = -100
-"""A target that does not count."""
 
 
 class Windows:
@@ -34,11 +32,11 @@ class Windows:
                 "give more text, or a model with a smaller context"
             )
 
-    def batch(self, position: int, rows: int) -> tuple[Tensor, Tensor]:
-        """x and y of the next `rows` windows, where `position` windows were read before; epochs follow each other."""
+    def batch(self, position: int, rows: int) -> Batch:
+        """The next `rows` windows, where `position` windows were read before; epochs follow each other."""
         picked = np.stack([self._window(index) for index in self.indices(position, rows)]).astype(np.int64)
         whole = torch.from_numpy(picked)
-        return whole[:, :-1], whole[:, 1:]
+        return Batch(tokens=whole[:, :-1], targets=whole[:, 1:])
 
     def indices(self, position: int, rows: int) -> Iterator[int]:
         """Which windows those are."""
@@ -75,13 +73,17 @@ class HeldOut:
         """How many windows that takes, the last one filled up."""
         return -(-self.targets // self.context)
 
-    def batches(self, rows: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """x and y of all windows, or of `limit` windows spread evenly; targets of `IGNORED` only fill the last one."""
-        wanted = self.windows if limit is None else min(limit, self.windows)
+    def batches(self, at_once: int, limit: int | None = None) -> Iterator[Batch]:
+        """All windows, or about `limit` tokens of them spread evenly, by batches of about `at_once` tokens.
+
+        Targets of `IGNORED` only fill the last window.
+        """
+        wanted = self.windows if limit is None else min(max(1, limit // self.context), self.windows)
         picked = [index * self.windows // wanted for index in range(wanted)]
+        rows = max(1, at_once // self.context)
         for start in range(0, wanted, rows):
             pairs = [self._pair(index) for index in picked[start : start + rows]]
-            yield torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs])
+            yield Batch(tokens=torch.stack([x for x, _ in pairs]), targets=torch.stack([y for _, y in pairs]))
 
     def xz_bits(self) -> float:
         """Bits a byte that xz (preset 9) needs for the same documents, one after the other."""

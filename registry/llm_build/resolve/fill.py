@@ -189,7 +189,7 @@ class _Filling:
             if isinstance(derived, Problem):
                 self._add(derived)
                 raise _Faulty
-            return self._accept(name, spec, derived), Origin("derived", spec.says)
+            return self._accept(name, spec, self._named(spec, derived)), Origin("derived", spec.says)
         return self._default(name, spec), Origin("default", id_of(self.config))
 
     def _default(self, name: str, spec: FieldSpec) -> Any:
@@ -197,9 +197,13 @@ class _Filling:
             if spec.optional:
                 return None
             self._refuse(name, Refusal(_required(self.config, name, spec), self._example(name, spec)), "E303", at="")
-        if isinstance(spec.kind, PartKind) and isinstance(spec.default, str):
-            return self._accept(name, spec, self.filler.registry.config(spec.kind.slot, spec.default)())
-        return self._accept(name, spec, spec.default)
+        return self._accept(name, spec, self._named(spec, spec.default))
+
+    def _named(self, spec: FieldSpec, value: Any) -> Any:
+        """A component that a class gives by its name is resolved like text."""
+        if isinstance(spec.kind, PartKind) and isinstance(value, str):
+            return self.filler.registry.config(spec.kind.slot, value)()
+        return value
 
     def _example(self, name: str, spec: FieldSpec) -> str:
         slot = getattr(spec.kind, "slot", None)

@@ -3,7 +3,7 @@
 from llm_build.run.compute import Compute
 from llm_build.run.directory import RunDirectory
 from llm_build.run.held_out import Measured, measure
-from llm_build.run.job import Job, Outcome, Progress
+from llm_build.run.job import Job, Outcome
 from llm_build.run.opened import Run, open_run
 from llm_build.run.training import Trained, train
 
@@ -12,7 +12,6 @@ __all__ = [
     "Job",
     "Measured",
     "Outcome",
-    "Progress",
     "Run",
     "RunDirectory",
     "Trained",

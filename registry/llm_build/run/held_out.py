@@ -1,4 +1,4 @@
-"""Held-out loss: nats a token and bits a byte. Legend: B rows, T context, D model dim, V vocabulary."""
+"""Held-out loss: nats a token and bits a byte. Legend: D model dim, V vocabulary."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
-from torch import Tensor
 
-from llm_build.corpus import IGNORED, HeldOut
+from llm_build.corpus import IGNORED, Batch, HeldOut
 
 if TYPE_CHECKING:
     from llm_build.run.compute import Compute
@@ -36,27 +35,27 @@ def measure(model: Any, held_out: HeldOut, compute: Compute, limit: int | None =
 
     The model is switched to evaluation and back.
     """
-    context = held_out.context
-    windows = None if limit is None else max(1, limit // context)
     training = model.training
     model.eval()
     nats, tokens = 0.0, 0
     with torch.no_grad():
-        for x, y in held_out.batches(max(1, TOKENS_AT_ONCE // context), windows):
+        for batch in held_out.batches(TOKENS_AT_ONCE, limit):
             with compute.autocast():
-                nats += token_nats(model, compute.move(x), compute.move(y))
-            tokens += int((y != IGNORED).sum())
+                nats += token_nats(model, batch.map(compute.move))
+            tokens += batch.counted()
     model.train(training)
     bits = nats / tokens * held_out.targets / held_out.size / math.log(2)
     return Measured(nats / tokens, bits, tokens, tokens == held_out.targets)
 
 
-def token_nats(model: Any, x: Tensor, y: Tensor) -> float:
-    """The summed cross-entropy of the targets y [B, T] in nats, from logits in float32 or wider, made by parts."""
-    hidden, _ = model.hidden(x)
+def token_nats(model: Any, batch: Batch) -> float:
+    """The summed cross-entropy of a batch's targets in nats, from logits in float32 or wider, made by parts."""
+    hidden, _ = batch.hidden(model)
     rows = max(1, LOGITS_AT_ONCE // model.vocab)
     total = 0.0
-    for part, targets in zip(torch.split(hidden.flatten(0, 1), rows), torch.split(y.flatten(), rows), strict=True):
+    for part, targets in zip(
+        torch.split(hidden.flatten(0, 1), rows), torch.split(batch.targets.flatten(), rows), strict=True
+    ):
         logits = model.head(part)
         logits = logits if logits.dtype == torch.float64 else logits.float()
         total += float(torch.nn.functional.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum"))

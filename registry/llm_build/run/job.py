@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
 from llm_build.checkpoint import load_weights, save_weights
 from llm_build.corpus import Corpus
 from llm_build.interfaces import Generator, Tokenizer
+from llm_build.progress import Progress, Silence
 from llm_build.run.completion import complete
 from llm_build.run.compute import Compute
 from llm_build.run.directory import RunDirectory
 from llm_build.run.held_out import Measured, measure
-
-
-class Progress(Protocol):
-    """Whoever watches a run."""
-
-    def begin(self, steps: int) -> None:
-        """Training starts and will take so many steps."""
-
-    def step(self, done: int, loss: float, rate: float) -> None:
-        """So many steps are done; the loss in nats a token and the tokens a second of late."""
-
-    def say(self, text: str) -> None:
-        """Something worth a line."""
-
-    def end(self) -> None:
-        """Training is over, well or not."""
-
-
-class Silence:
-    """A watcher who shows nothing."""
-
-    def begin(self, steps: int) -> None: ...
-
-    def step(self, done: int, loss: float, rate: float) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-    def end(self) -> None: ...
 
 
 @attrs.frozen(kw_only=True)

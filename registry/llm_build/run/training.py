@@ -16,12 +16,13 @@ from llm_build.context import Context
 from llm_build.corpus import prepare
 from llm_build.errors import GenerationError, TrainingError
 from llm_build.interfaces import Tokenizer
+from llm_build.progress import Progress, Silence
 from llm_build.resolve import resolve
 from llm_build.resolve.raising import write
 from llm_build.run.compute import Compute
 from llm_build.run.curve import draw_curve
 from llm_build.run.directory import RunDirectory
-from llm_build.run.job import Job, Outcome, Progress, Silence
+from llm_build.run.job import Job, Outcome
 from llm_build.run.opened import Run
 from llm_build.run.provenance import provenance
 
@@ -64,8 +65,9 @@ def train(
     _refuse_missing(filled)
     config = _stated_vocab(config, filled)
     compute = Compute.choose(device, dtype, seed)
+    watcher = progress or Silence()
     tokenizer = filled.part("tokenizer", Context())
-    corpus = prepare(filled.part("data", Context()), tokenizer, filled.model.context, seed)
+    corpus = prepare(filled.part("data", Context()), tokenizer, filled.model.context, seed, progress=watcher)
     trainer, generator = filled.part("train", Context()), filled.part("generate", Context())
     for prompt in [] if generator is None else [generator.prompt, *prompts]:
         _refuse_prompt(prompt, tokenizer, filled.model.context)
@@ -74,7 +76,6 @@ def train(
     directory = RunDirectory.create(out) if out is not None else RunDirectory.next_free("runs", name)
     _describe(directory, config, filled, source)
     tokenizer.save(directory.tokenizer)
-    watcher = progress or Silence()
     job = Job(
         model=model,
         tokenizer=tokenizer,
