@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from llm_build.run import train as train
     from llm_build.spec import Spec as Spec
     from llm_build.step import Field as Field
+    from llm_build.step import Sizes as Sizes
     from llm_build.step import State as State
     from llm_build.step import StateSpec as StateSpec
     from llm_build.step import Step as Step
@@ -99,7 +100,7 @@ _HOME = {
     "llm_build.resolve.raising": ["write"],
     "llm_build.run": ["Job", "Outcome", "open_run", "train"],
     "llm_build.spec": ["Spec"],
-    "llm_build.step": ["Field", "State", "StateSpec", "Step", "View", "make_state"],
+    "llm_build.step": ["Field", "Sizes", "State", "StateSpec", "Step", "View", "make_state"],
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llm_build.document import Document
     from llm_build.progress import Progress
     from llm_build.run import Job, Outcome
-    from llm_build.step import State, StateSpec, Step, View
+    from llm_build.step import Sizes, State, StateSpec, Step, View
 
     Losses = Mapping[str, Tensor]
     Branch = Callable[[Tensor], Tensor]
@@ -96,6 +96,15 @@ class Block(Protocol):
 
 
 @runtime_checkable
+class Stack(Protocol):
+    state_spec: Sequence[Mapping[str, StateSpec]]
+    """One entry a layer."""
+
+    def forward(self, x: Tensor, step: Step) -> tuple[Tensor, Losses]:
+        """[B, T, D] → [B, T, D] and the losses of its layers, each summed over them."""
+
+
+@runtime_checkable
 class Embedding(Protocol):
     weight: Tensor
     """[V, D], for a head that is tied to it."""
@@ -150,6 +159,21 @@ class Model(Protocol):
         documents: Tensor | None = None,
     ) -> tuple[Tensor, Losses]:
         """The same arguments → what the head receives [B, T, D], and the losses of the layers."""
+
+
+@runtime_checkable
+class SourceModel(Model, Protocol):
+    """A model with the capability "encoder": it reads a source before it writes.
+
+    Its `forward` and `hidden` take `memory` [B, M, D] and `memory_count` [B] too: how many places of each row's memory
+    are real, and with a state -1 for a row that keeps what it has stored. A call on a state may leave the memory out.
+    """
+
+    def encode(self, tokens: Tensor, count: Tensor | None = None) -> Tensor:
+        """source [B, M] int64 → memory [B, M, D]. Real tokens stand first in their row; `count` [B] says how many."""
+
+    def encoded(self, tokens: Tensor, count: Tensor | None = None) -> tuple[Tensor, Losses]:
+        """The same arguments → the memory, and the losses of the encoder's layers."""
 
 
 @runtime_checkable
@@ -226,7 +250,7 @@ class Sampler(Protocol):
 class Cache(Protocol):
     """How what a mixer keeps is laid out in memory."""
 
-    def view(self, spec: StateSpec, rows: int, capacity: int, max_step: int, like: Tensor) -> View:
+    def view(self, spec: StateSpec, sizes: Sizes, like: Tensor) -> View:
         """Allocate the storage of one mixer, on the device of `like` and in its dtype."""
 
 
@@ -273,6 +297,7 @@ PROTOCOLS: Mapping[str, type] = {
     "attention": Attention,
     "placement": Placement,
     "block": Block,
+    "stack": Stack,
     "embedding": Embedding,
     "head": Head,
     "initialiser": Initialiser,

@@ -6,14 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_build import Context, Field, Step, View
+from llm_build import Context, Field, Sizes, Step, View
 from llm_build_plugins import generate
 from tests.laws import law
 
 
 def view(rows: int, capacity: int) -> View:
     layout = generate.dense().build(Context())
-    made: View = layout.view({"k": Field((1, 2))}, rows, capacity, capacity, torch.zeros(1))
+    made: View = layout.view(
+        {"k": Field((1, 2))}, Sizes(rows=rows, capacity=capacity, max_step=capacity), torch.zeros(1)
+    )
     return made
 
 

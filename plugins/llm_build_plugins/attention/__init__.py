@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from llm_build_plugins.attention.gqa_config import gqa as gqa
     from llm_build_plugins.attention.mask_config import causal as causal
     from llm_build_plugins.attention.mask_config import full as full
+    from llm_build_plugins.attention.mask_config import sliding as sliding
     from llm_build_plugins.attention.mha_config import mha as mha
     from llm_build_plugins.attention.mqa_config import mqa as mqa
 
@@ -20,5 +21,6 @@ llm_components, __getattr__ = plugin(
         "attention:mqa": "llm_build_plugins.attention.mqa_config:mqa",
         "mask:causal": "llm_build_plugins.attention.mask_config:causal",
         "mask:full": "llm_build_plugins.attention.mask_config:full",
+        "mask:sliding": "llm_build_plugins.attention.mask_config:sliding",
     }
 )

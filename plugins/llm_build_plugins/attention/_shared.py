@@ -11,7 +11,7 @@ import attrs
 
 from llm_build import Config, Context, Problem, can, divided, flag, number, part, size
 
-MODULE = "llm_build_plugins.attention.gqa_module:GroupedQueryAttention"
+MODULE = "llm_build_plugins.attention.gqa_module:attention"
 HEADS = 2**16
 
 
@@ -20,16 +20,20 @@ def inverse_root(config: Any, _context: Any) -> float:
     return scale
 
 
+def usual_mask(_config: Any, context: Any) -> str:
+    return "causal" if context.causal else "full"
+
+
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SoftmaxAttention(Config):
-    """Softmax attention over the keys of a sequence; subclasses say how many key heads there are."""
+    """Softmax attention over the keys of a sequence, or of a memory; subclasses say how many key heads there are."""
 
     heads: int = size(high=HEADS, doc="query heads")
     head_dim: int = size(high=HEADS, derive=divided("dim", by="heads"), says="dim / heads")
     bias: bool = flag(default=False, doc="a bias on all four projections")
     dropout: float = number(low=0, below=1, inherit="dropout", doc="of the attention weights, while training")
     position: Config | None = part("position", inherit="position", optional=True, once=True)
-    mask: Config = part("mask", default="causal")
+    mask: Config = part("mask", derive=usual_mask, says="causal in a decoder, full in an encoder and over a memory")
     scale: float = number(derive=inverse_root, says="1 / sqrt(head_dim)", doc="what the scores are multiplied by")
     softcap: float | None = number(above=0, optional=True, doc="scores are squashed into ±softcap by tanh")
     sinks: bool = flag(default=False, doc="a learned logit a head that takes weight and gives nothing")
@@ -43,6 +47,9 @@ class SoftmaxAttention(Config):
         return context
 
     def check(self, context: Context) -> Iterator[Problem]:
+        if context.memory is not None:
+            yield from self._over_memory()
+            return
         if context.causal and not can(self.mask, "causal"):
             yield Problem(
                 field="mask",
@@ -54,4 +61,18 @@ class SoftmaxAttention(Config):
                 field="position",
                 message="attention takes a position that rotates queries and keys; this one does not",
                 help="write position = rope",
+            )
+
+    def _over_memory(self) -> Iterator[Problem]:
+        if can(self.mask, "causal"):
+            yield Problem(
+                field="mask",
+                message="a memory has no order against what reads it, so all of it is seen; this mask hides some",
+                help="write mask = full, or leave it out",
+            )
+        if self.position is not None:
+            yield Problem(
+                field="position",
+                message="a memory has no place in the sequence that reads it, so there is nothing to rotate",
+                help="write position = none, or leave it out",
             )

@@ -12,12 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from llm_build import Field
+from llm_build_plugins.attention.cross_module import CrossAttention
 
 if TYPE_CHECKING:
     from llm_build import Context, Step
     from llm_build_plugins.attention.gqa_config import gqa
     from llm_build_plugins.attention.mha_config import mha
     from llm_build_plugins.attention.mqa_config import mqa
+
+    Heads = gqa | mha | mqa
+
+
+def attention(config: Heads, context: Context) -> nn.Module:
+    """The module of a softmax attention: over its own sequence, or over the memory that is there."""
+    return GroupedQueryAttention(config, context) if context.memory is None else CrossAttention(config, context)
 
 
 class GroupedQueryAttention(nn.Module):
@@ -26,7 +34,7 @@ class GroupedQueryAttention(nn.Module):
     The three projections are one matrix [(H + 2K) · E, D]: queries, then keys, then values, head by head.
     """
 
-    def __init__(self, config: gqa | mha | mqa, context: Context) -> None:
+    def __init__(self, config: Heads, context: Context) -> None:
         super().__init__()
         dim, head_dim = context.need("dim"), config.head_dim
         self.head_dim = head_dim

@@ -29,3 +29,13 @@ class Full:
 
     def __init__(self, config: mask_config.full, context: Context) -> None:
         pass
+
+
+class Sliding:
+    """A query at i sees the keys at i - window < j ≤ i, and in an encoder at i - window < j < i + window."""
+
+    allowed = None
+
+    def __init__(self, config: mask_config.sliding, context: Context) -> None:
+        self.causal = context.causal
+        self.window = config.window

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_build import Config, component, number
+from llm_build import Config, component, flag, number
 
 
 @component("embedding:token", module="llm_build_plugins.embedding.token_module:TokenEmbedding")
@@ -12,4 +12,5 @@ class token(Config):
     Source: Vaswani et al. 2017, "Attention is all you need", section 3.4.
     """
 
+    shared: bool = flag(default=False, doc="one table for the encoder and the decoder of an encoder_decoder")
     scale: float | None = number(optional=True, doc="what the vectors are multiplied by")

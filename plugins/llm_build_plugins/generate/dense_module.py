@@ -11,7 +11,7 @@ from torch import Tensor
 from llm_build import View
 
 if TYPE_CHECKING:
-    from llm_build import Context, StateSpec, Step
+    from llm_build import Context, Sizes, StateSpec, Step
     from llm_build_plugins.generate.dense_config import dense
 
 
@@ -21,21 +21,20 @@ class DenseCache:
     def __init__(self, config: dense, context: Context) -> None:
         pass
 
-    def view(self, spec: StateSpec, rows: int, capacity: int, max_step: int, like: Tensor) -> DenseView:
+    def view(self, spec: StateSpec, sizes: Sizes, like: Tensor) -> DenseView:
         """Any `max_step` fits: what is new is written where it stays."""
-        return DenseView(spec, rows, capacity, like)
+        return DenseView(spec, sizes, like)
 
 
 class DenseView(View):
     """The cells of one mixer. The last one takes what is no token, at index -1, and is never read."""
 
-    def __init__(self, spec: StateSpec, rows: int, capacity: int, like: Tensor) -> None:
-        super().__init__(spec, rows, like)
-        self.row = torch.arange(rows, device=like.device)[:, None]
-        self.place = torch.arange(capacity, device=like.device)
-        self.cells = {
-            name: field.zeros(rows, capacity + 1, like=like) for name, field in spec.items() if field.per == "token"
-        }
+    def __init__(self, spec: StateSpec, sizes: Sizes, like: Tensor) -> None:
+        super().__init__(spec, sizes, like)
+        self.row = torch.arange(sizes.rows, device=like.device)[:, None]
+        self.place = torch.arange(sizes.capacity, device=like.device)
+        tokens = {name: field for name, field in spec.items() if field.per == "token"}
+        self.cells = {name: field.zeros(sizes.rows, sizes.capacity + 1, like=like) for name, field in tokens.items()}
 
     def extend(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor]:
         for name, value in new.items():
@@ -49,3 +48,7 @@ class DenseView(View):
     def reset_cells(self, rows: Tensor) -> None:
         for cells in self.cells.values():
             cells[rows] = 0
+
+    def fork_cells(self, source: Tensor, target: Tensor) -> None:
+        for cells in self.cells.values():
+            cells[target] = cells[source]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from llm_build import Config, Context, can, component, number, part, parts, size
+from collections.abc import Iterator
+
+from llm_build import Config, Context, Problem, can, component, number, part, parts, size
 
 
 @component("model:decoder", module="llm_build_plugins.model.decoder_module:Decoder", capabilities=["causal", "cache"])
@@ -31,3 +33,11 @@ class decoder(Config):
         if field == "initialiser":
             return inner.with_(depth=len(self.layers))
         return inner
+
+    def check_embedding(self, context: Context) -> Iterator[Problem]:
+        if getattr(self.embedding, "shared", False):
+            yield Problem(
+                field="embedding",
+                message="shared is for a model with two stacks that read tokens; a decoder has one",
+                help="leave shared out",
+            )

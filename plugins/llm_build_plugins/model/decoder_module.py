@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from llm_build import Step, can
-from llm_build_plugins.model._shared import dropout
+from llm_build_plugins.model._shared import dropout, through
 
 if TYPE_CHECKING:
     from llm_build import Context, State
@@ -63,11 +63,7 @@ class Decoder(nn.Module):
         x = self.embedding(tokens)
         if self.position is not None:
             x = self.position.embed(x, step.positions)
-        x = self.dropout(x)
-        losses: dict[str, Tensor] = {}
-        for index, layer in enumerate(self.layers):
-            x, more = layer(x, step.at(index))
-            losses = {name: losses.get(name, 0) + more.get(name, 0) for name in {**losses, **more}}
+        x, losses = through(self.layers, self.dropout(x), step)
         if state is not None:
             state.advance(tokens.shape[1] if count is None else count)
         return self.norm(x), losses

@@ -3,6 +3,6 @@
 from llm_build.step.field import Field, StateSpec
 from llm_build.step.state import State, make_state
 from llm_build.step.step import Step
-from llm_build.step.view import View
+from llm_build.step.view import Sizes, View
 
-__all__ = ["Field", "State", "StateSpec", "Step", "View", "make_state"]
+__all__ = ["Field", "Sizes", "State", "StateSpec", "Step", "View", "make_state"]

@@ -13,12 +13,13 @@ import torch
 class Field:
     """One thing that a mixer keeps.
 
-    `shape` is that of one token or of one sequence: (K, E) for keys, (H, E, E) for a recurrent state. `per` says which:
-    a token field grows with the sequence, a sequence field is overwritten. `dtype` is the model's unless stated.
+    `shape` is that of one token, one sequence or one place of a memory: (K, E) for keys, (H, E, E) for a recurrent
+    state. `per` says which: a token field grows with the sequence, a sequence field is overwritten, a memory field
+    holds what was made of the vectors that came with a call, until others come. `dtype` is the model's unless stated.
     """
 
     shape: tuple[int, ...]
-    per: Literal["token", "sequence"] = "token"
+    per: Literal["token", "sequence", "memory"] = "token"
     dtype: torch.dtype | None = None
 
     def zeros(self, *lead: int, like: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,9 @@
-"""State: everything that a batch of conversations keeps between calls. Legend: B rows, T new positions."""
+"""State: everything that a batch of conversations keeps between calls. Legend: B rows, T new positions, R some rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from llm_build.context import Context
 from llm_build.errors import CapacityError
+from llm_build.step.view import Sizes
 
 if TYPE_CHECKING:
     from llm_build.interfaces import Cache
@@ -19,23 +21,30 @@ SPAN = 64
 """The length in use is rounded up to a multiple of this, so that it rarely changes and a compiled graph is kept."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Mark:
+    """A place to come back to: the length of every row, and what was kept per sequence."""
+
+    lengths: Tensor
+    sequences: Sequence[Mapping[str, Tensor]]
+    bounds: Sequence[int]
+
+
 class State:
     """The lengths of all rows and the storage of every mixer. One round is `reserve`, then one call of the model.
 
-    `lengths` [B] int64 on the device are the only ones. The host knows an upper bound of each, so nothing waits for the
-    device: `reserve` is the single place where room is checked, and it refuses before anything changes.
+    `lengths` [B] int64 on the device are the only ones, `memory_lengths` [B] those of what an encoder made. The host
+    knows an upper bound of each length, so nothing waits for the device: `reserve` is the single place where room is
+    checked, and it refuses before anything changes.
     """
 
-    def __init__(
-        self, views: Sequence[Mapping[str, View]], rows: int, capacity: int, max_step: int, device: torch.device
-    ) -> None:
+    def __init__(self, views: Sequence[Mapping[str, View]], sizes: Sizes, device: torch.device) -> None:
         self.views = views
-        self.rows = rows
-        self.capacity = capacity
-        self.max_step = max_step
-        self.lengths = torch.zeros(rows, dtype=torch.int64, device=device)
-        self.span = min(SPAN, capacity)
-        self._bounds = [0] * rows
+        self.rows, self.capacity, self.max_step, self.memory = sizes.rows, sizes.capacity, sizes.max_step, sizes.memory
+        self.lengths = torch.zeros(sizes.rows, dtype=torch.int64, device=device)
+        self.memory_lengths = torch.zeros_like(self.lengths)
+        self.span = min(SPAN, sizes.capacity)
+        self._bounds = [0] * sizes.rows
         self._granted: int | None = None
         self._granted_rows: list[int] = []
 
@@ -54,15 +63,47 @@ class State:
     def reset(self, rows: Iterable[int]) -> None:
         """Forget these rows, so that another conversation can start in each."""
         forgotten = sorted(set(rows))
-        if forgotten and not 0 <= forgotten[0] <= forgotten[-1] < self.rows:
-            raise CapacityError(f"this state holds rows 0 to {self.rows - 1}; a reset of {forgotten} arrived")
+        self._refuse_rows("a reset", forgotten)
         for row in forgotten:
             self._bounds[row] = 0
-        index = torch.tensor(forgotten, dtype=torch.int64, device=self.lengths.device)
+        index = self._index(forgotten)
         self.lengths[index] = 0
-        for layer in self.views:
-            for view in layer.values():
-                view.reset(index)
+        self.memory_lengths[index] = 0
+        for view in self._all_views():
+            view.reset(index)
+
+    def fork(self, source: Sequence[int], target: Sequence[int]) -> None:
+        """Make row target[i] a copy of row source[i], for every i: the two then go on by themselves.
+
+        Raises `CapacityError`, having changed nothing, where a row is not there or is written twice.
+        """
+        self._refuse_rows("a fork", [*source, *target])
+        if len(source) != len(target) or len(set(target)) < len(target):
+            raise CapacityError(f"a fork writes each row once, from one row; {list(source)} to {list(target)} arrived")
+        bounds = [self._bounds[row] for row in source]
+        for row, bound in zip(target, bounds, strict=True):
+            self._bounds[row] = bound
+        one, other = self._index(source), self._index(target)
+        for lengths in (self.lengths, self.memory_lengths):
+            lengths[other] = lengths[one]
+        for view in self._all_views():
+            view.fork(one, other)
+
+    def mark(self) -> Mark:
+        """This place, to come back to when the tokens that follow are rejected."""
+        sequences = [{name: kept.clone() for name, kept in view.sequence.items()} for view in self._all_views()]
+        return Mark(self.lengths.clone(), sequences, tuple(self._bounds))
+
+    def rewind(self, mark: Mark) -> None:
+        """Go back to a mark, as often as wanted; then replay what was accepted, with its `count`.
+
+        A mark holds until a row is reset or forked. Memory stays as it is.
+        """
+        self.lengths.copy_(mark.lengths)
+        self._bounds = list(mark.bounds)
+        for view, sequence in zip(self._all_views(), mark.sequences, strict=True):
+            for name, kept in sequence.items():
+                view.sequence[name].copy_(kept)
 
     def begin(self, count: Tensor | None, new: int) -> tuple[Tensor, Tensor]:
         """index [B, T], -1 past `count`, and positions [B, T] of `new` tokens a row.
@@ -89,9 +130,40 @@ class State:
             if new > granted:
                 raise CapacityError(f"{new} tokens arrived for row {row}, {granted} are reserved; reserve what arrives")
 
+    def remember(self, memory: Tensor, count: Tensor | None) -> Tensor:
+        """Take over the lengths of a memory [B, M, D] that comes with a call → how many places of each row are new [B].
+
+        A count of -1 keeps what the row has. Models call this through `Step.begin`. Raises `CapacityError`, having
+        changed nothing, where the state was made for less.
+        """
+        width = memory.shape[1]
+        if width > self.memory:
+            raise CapacityError(
+                f"this state holds a memory of {self.memory} places a row; {width} arrived: "
+                f"make the state with memory={width}"
+            )
+        if count is None:
+            count = torch.full_like(self.memory_lengths, width)
+        # as above: on a GPU looking would wait for the device
+        elif count.device.type == "cpu" and not torch.compiler.is_compiling() and (count > width).any():
+            raise CapacityError(f"a memory of {width} places arrived; counts of {count.tolist()} arrived with it")
+        self.memory_lengths.copy_(torch.where(count < 0, self.memory_lengths, count))
+        return count
+
     def advance(self, count: Tensor | int) -> None:
         """Count this call's tokens in. The model does it once a call; layers never do."""
         self.lengths.add_(count)
+
+    def _all_views(self) -> Iterator[View]:
+        for layer in self.views:
+            yield from layer.values()
+
+    def _index(self, rows: Sequence[int]) -> Tensor:
+        return torch.tensor(rows, dtype=torch.int64, device=self.lengths.device)
+
+    def _refuse_rows(self, what: str, rows: Sequence[int]) -> None:
+        if rows and not 0 <= min(rows) <= max(rows) < self.rows:
+            raise CapacityError(f"this state holds rows 0 to {self.rows - 1}; {what} of {sorted(rows)} arrived")
 
     def _refuse(self, counts: Sequence[int]) -> None:
         if len(counts) != self.rows:
@@ -110,26 +182,29 @@ class State:
 
 
 def make_state(
-    model: Any, rows: int, capacity: int, max_step: int | None = None, cache: Cache | str = "dense"
+    model: Any,
+    rows: int,
+    capacity: int,
+    max_step: int | None = None,
+    memory: int = 0,
+    cache: Cache | str = "dense",
 ) -> State:
     """A state for `rows` conversations of at most `capacity` tokens, taking at most `max_step` tokens a row and call.
 
-    It is allocated on the device of the model's weights and in their dtype, laid out by `cache`: a module of that slot,
-    or the name of a component. `max_step` is `capacity` unless given. Raises `CapacityError` for sizes below 1.
+    `memory` is the longest memory of a row, for models that read one. The state is allocated on the device of the
+    model's weights and in their dtype, laid out by `cache`: a module of that slot, or the name of a component.
+    `max_step` is `capacity` unless given. Raises `CapacityError` for sizes that are too small.
     """
-    max_step = capacity if max_step is None else max_step
-    for name, size in (("rows", rows), ("capacity", capacity), ("max_step", max_step)):
-        if size < 1:
-            raise CapacityError(f"{name} must be at least 1; {size} arrived")
+    sizes = Sizes(rows=rows, capacity=capacity, max_step=capacity if max_step is None else max_step, memory=memory)
+    for name, least in (("rows", 1), ("capacity", 1), ("max_step", 1), ("memory", 0)):
+        if getattr(sizes, name) < least:
+            raise CapacityError(f"{name} must be at least {least}; {getattr(sizes, name)} arrived")
     layout = _named(cache) if isinstance(cache, str) else cache
     like = next(model.parameters())
     # tensors born under inference mode could not be written outside of it
     with torch.inference_mode(False):
-        views = [
-            {name: layout.view(spec, rows, capacity, max_step, like) for name, spec in layer.items()}
-            for layer in model.state_spec
-        ]
-        return State(views, rows, capacity, max_step, like.device)
+        views = [{name: layout.view(spec, sizes, like) for name, spec in layer.items()} for layer in model.state_spec]
+        return State(views, sizes, like.device)
 
 
 def _named(name: str) -> Cache:

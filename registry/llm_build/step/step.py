@@ -1,11 +1,11 @@
 """Step: what one call tells every mixer. Legend: B rows, T new positions, S positions a query may see, H query heads,
-K key/value heads, E head dim."""
+K key/value heads, E head dim, M memory length, D model dim."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -32,6 +32,9 @@ class Step:
     count      [B] int64: real tokens, first in their row; None = all T
     documents  [B, T] int64: which document a token belongs to, in packed training; never with a state
     lengths    [B] int64: tokens in each row with this call's own; None without a state
+    memory     [B, M, D]: vectors to read beside the sequence, where this call brings them
+    memory_count    [B] int64: how many of them are real; -1 keeps what the row has stored; None = all M
+    memory_lengths  [B] int64: places of each row's memory, stored or new; None = all M
     span       static: no row is longer than this, so that the cost follows the length in use; 0 without a state
     view       the storage of the mixer at hand, or of all below where this step stands; None without a state
     plain      static: nothing but causality decides what is seen, so the fused kernel may run
@@ -42,6 +45,9 @@ class Step:
     count: Tensor | None = None
     documents: Tensor | None = None
     lengths: Tensor | None = None
+    memory: Tensor | None = None
+    memory_count: Tensor | None = None
+    memory_lengths: Tensor | None = None
     span: int = 0
     view: Views | None = None
     plain: bool = False
@@ -55,10 +61,13 @@ class Step:
         count: Tensor | None = None,
         positions: Tensor | None = None,
         documents: Tensor | None = None,
+        memory: Tensor | None = None,
+        memory_count: Tensor | None = None,
     ) -> Step:
         """The step of a whole model, from the arguments of its call. Real tokens stand first in their row.
 
-        Raises `GenerationError` for a state under gradients or beside documents, `CapacityError` for other rows.
+        Raises `GenerationError` for a state under gradients or beside documents, `CapacityError` for other rows and for
+        a memory that the state has no room for.
         """
         rows, new = tokens.shape
         if state is None:
@@ -68,9 +77,14 @@ class Step:
                 positions=_or(positions, place),
                 count=count,
                 documents=documents,
+                memory=memory,
+                memory_count=memory_count,
+                memory_lengths=memory_count,
                 plain=count is None and documents is None,
             )
         _refuse_misuse(state, rows, documents)
+        if memory is not None:
+            memory_count = state.remember(memory, memory_count)
         index, natural = state.begin(count, new)
         lengths = state.lengths + (new if count is None else count)
         return cls(
@@ -78,6 +92,9 @@ class Step:
             positions=_or(positions, natural),
             count=count,
             lengths=lengths,
+            memory=memory,
+            memory_count=memory_count,
+            memory_lengths=state.memory_lengths,
             span=state.span,
             view=state.views,
         )
@@ -92,10 +109,11 @@ class Step:
     def attend(
         self,
         q: Tensor,
-        k: Tensor,
+        k: Tensor | None,
         v: Tensor | None = None,
         *,
         expand: Callable[..., tuple[Tensor, Tensor]] | None = None,
+        source: Literal["tokens", "memory"] = "tokens",
         causal: bool = True,
         window: int | None = None,
         scale: float | None = None,
@@ -113,21 +131,15 @@ class Step:
         nothing. A `window` of w sees the w latest positions, its own among them. `bias` and `mask` are functions of
         (q_index [B, T, 1], k_index [B, 1, S]) → [B, H, T, S] and bool [B, T, S]. A query with nothing to see gives
         zeros. `dropout` acts whenever it is not 0: pass it while training only.
+
+        With `source` "memory", k and v [B, M, K, …] were made of `step.memory`; k = None where this call brings none,
+        and what is stored is read. A query then sees the whole memory of its row: `causal` means nothing.
         """
-        stored = {"k": k} if v is None else {"k": k, "v": v}
-        k_index = self.index
-        if isinstance(self.view, View):
-            stored, k_index = self.view.extend(stored, self)
+        new = {name: each for name, each in (("k", k), ("v", v)) if each is not None}
+        stored, places = self._memory(new) if source == "memory" else self._tokens(new)
         keys, values = expand(*stored.values()) if expand else (stored["k"], stored.get("v", stored["k"]))
-        places = Places(
-            q_index=self.index,
-            k_index=k_index,
-            documents=self.documents,
-            plain=self.plain,
-            padded=self.count is not None,
-        )
         options = Options(
-            causal=causal,
+            causal=causal and source == "tokens",
             window=window,
             scale=scale,
             softcap=softcap,
@@ -137,6 +149,32 @@ class Step:
             dropout=dropout,
         )
         return attend(q, keys, values, places, options)
+
+    def _tokens(self, new: dict[str, Tensor]) -> tuple[dict[str, Tensor], Places]:
+        """What the row has stored, new tokens included, and where it stands."""
+        k_index = self.index
+        if isinstance(self.view, View):
+            new, k_index = self.view.extend(new, self)
+        padded = self.count is not None
+        return new, Places(
+            q_index=self.index, k_index=k_index, documents=self.documents, plain=self.plain, padded=padded
+        )
+
+    def _memory(self, new: dict[str, Tensor]) -> tuple[dict[str, Tensor], Places]:
+        """The memory of each row, stored or new, and which of its places are real."""
+        if isinstance(self.view, View):
+            if new:
+                assert self.memory_count is not None, "a state says how much of a memory is new"
+                self.view.remember(new, self.memory_count)
+            new = self.view.memory
+        elif not new:
+            raise GenerationError("this model reads a memory; none arrived: pass memory=model.encode(source)")
+        k = next(iter(new.values()))
+        place = torch.arange(k.shape[1], device=k.device).expand(k.shape[:2])
+        lengths = self.memory_lengths
+        k_index = place if lengths is None else torch.where(place < lengths[:, None], place, -1)
+        whole = lengths is None and self.count is None
+        return new, Places(q_index=self.index, k_index=k_index, plain=whole, padded=not whole)
 
     def carry(self, name: str, field: Field, like: Tensor) -> Tensor:
         """What the mixer kept under `name` [B, *field.shape]; zeros, on the device of `like`, without a state.

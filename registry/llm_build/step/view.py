@@ -1,9 +1,10 @@
-"""View: the storage of one mixer. Legend: B rows, T new positions, S cells that may be read."""
+"""View: the storage of one mixer. Legend: B rows, T new positions, S cells that may be read, M memory length."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,14 +15,29 @@ if TYPE_CHECKING:
     from llm_build.step.step import Step
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How large a state is: `rows` conversations of at most `capacity` tokens, `max_step` a row and call, and `memory`
+    places of a memory."""
+
+    rows: int
+    capacity: int
+    max_step: int
+    memory: int = 0
+
+
 class View(ABC):
-    """The storage of one mixer. A cache brings the layout of what is kept per token; what is kept per sequence is raw.
+    """The storage of one mixer. A cache brings the layout of what is kept per token; all else is raw.
 
     Everything is allocated once and written in place, so that a buffer never moves.
     """
 
-    def __init__(self, spec: StateSpec, rows: int, like: Tensor) -> None:
-        self.sequence = {name: field.zeros(rows, like=like) for name, field in spec.items() if field.per == "sequence"}
+    def __init__(self, spec: StateSpec, sizes: Sizes, like: Tensor) -> None:
+        def zeros(per: str, *lead: int) -> dict[str, Tensor]:
+            return {name: field.zeros(*lead, like=like) for name, field in spec.items() if field.per == per}
+
+        self.sequence = zeros("sequence", sizes.rows)
+        self.memory = zeros("memory", sizes.rows, sizes.memory)
 
     @abstractmethod
     def extend(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor]:
@@ -35,11 +51,39 @@ class View(ABC):
     def reset_cells(self, rows: Tensor) -> None:
         """Zero what `rows` [R] keep per token: a stale NaN would pass through every masked softmax."""
 
+    @abstractmethod
+    def fork_cells(self, source: Tensor, target: Tensor) -> None:
+        """Make what the rows `target` [R] keep per token that of the rows `source` [R]."""
+
     def reset(self, rows: Tensor) -> None:
         """Forget everything about `rows` [R]."""
         self.reset_cells(rows)
-        for kept in self.sequence.values():
+        for kept in self._raw():
             kept[rows] = 0
+
+    def fork(self, source: Tensor, target: Tensor) -> None:
+        """Make everything about the rows `target` [R] that of the rows `source` [R]."""
+        self.fork_cells(source, target)
+        for kept in self._raw():
+            kept[target] = kept[source]
+
+    def remember(self, new: Mapping[str, Tensor], count: Tensor) -> None:
+        """Overwrite memory fields with `new` {name: [B, M, …]}, of which count [B] places are real.
+
+        A row whose count is -1 keeps what it has. What is not real is stored as 0.
+        """
+        for name, value in new.items():
+            kept = self.memory[name]
+            width, axes = value.shape[1], [1] * (value.dim() - 2)
+            place = torch.arange(width, device=value.device)
+            real = (place < count[:, None]).view(*value.shape[:2], *axes)
+            stays = (count < 0).view(-1, 1, *axes)
+            kept[:, :width] = torch.where(stays, kept[:, :width], torch.where(real, value, 0).to(kept.dtype))
+            kept[:, width:] = torch.where(stays, kept[:, width:], 0)
+
+    def _raw(self) -> Iterator[Tensor]:
+        yield from self.sequence.values()
+        yield from self.memory.values()
 
     def keep(self, name: str, value: Tensor, count: Tensor | None) -> None:
         """Overwrite a sequence field with `value` [B, …]; a row without new tokens keeps what it has."""

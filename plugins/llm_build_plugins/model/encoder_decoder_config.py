@@ -1,0 +1,51 @@
+"""The encoder–decoder's config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from llm_build import Config, Context, Problem, component, number, part, size
+
+
+@component(
+    "model:encoder_decoder",
+    module="llm_build_plugins.model.encoder_decoder_module:EncoderDecoder",
+    capabilities=["causal", "cache", "encoder"],
+)
+class encoder_decoder(Config):
+    """A model that reads a source as a whole, then writes: a stack for each, and a head.
+
+    The layers of the decoder stack read what the encoder made where they have `cross`. With `token { shared = true }`
+    both stacks read one table of embeddings.
+    Source: Vaswani et al. 2017, "Attention is all you need", section 3.
+    """
+
+    dim: int = size(high=2**20, doc="the width of both residual streams")
+    vocab: int = size(high=2**24, inherit="vocab", doc="rows of the embedding; the tokenizer's unless stated")
+    context: int = size(high=2**30, doc="the longest source and the longest text, in tokens")
+    dropout: float = number(low=0, below=1, default=0, doc="before each stack, of attention weights and of branches")
+    position: Config | None = part("position", optional=True, doc="of both stacks, unless they state their own")
+    embedding: Config = part("embedding", default="token")
+    encoder: Any = part("stack", doc="reads the source; its layers see all of it")
+    decoder: Any = part("stack", doc="writes; its layers see what came before, and through `cross` the source")
+    head: Config = part("head", default="linear")
+    initialiser: Config = part("initialiser", default="normal")
+
+    def inside(self, field: str, context: Context) -> Context:
+        inner = context.provide(dim=self.dim, vocab=self.vocab, context=self.context, dropout=self.dropout)
+        if field == "encoder":
+            return inner.provide(position=self.position, causal=False)
+        if field == "decoder":
+            return inner.provide(position=self.position, causal=True).with_(memory=self.dim)
+        if field == "initialiser":
+            return inner.with_(depth=max(len(self.encoder.layers), len(self.decoder.layers)))
+        return inner
+
+    def check_cross(self, context: Context) -> Iterator[Problem]:
+        if all(layer.cross is None for layer in self.decoder.layers):
+            yield Problem(
+                field="decoder",
+                message="a layer of the decoder must read what the encoder made; none has cross",
+                help="write cross = mha { … } in its blocks, or take model = decoder",
+            )
