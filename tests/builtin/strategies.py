@@ -1,4 +1,4 @@
-"""What the laws draw: decoders of every kind, and tokens for them. Everything is float64 on the CPU."""
+"""What the laws draw: models of every kind, and tokens for them. Everything is float64 on the CPU."""
 
 from __future__ import annotations
 
@@ -9,28 +9,57 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from llm_build import Config, State, build, make_state
-from llm_build_plugins import attention, ffn, head, model, norm, position
+from llm_build import Config, State, build, make_state, walk
+from llm_build_plugins import attention, embedding, ffn, head, model, norm, position
 
 VOCAB = 11
 CONTEXT = 64
 
 norms = st.sampled_from([norm.rms(), norm.rms(offset=True), norm.layer(), norm.layer(bias=False)])
 ropes = st.builds(position.rope, theta=st.sampled_from([100.0, 10_000.0]), interleaved=st.booleans())
-ffns = st.one_of(
+additive = st.builds(position.sinusoidal, theta=st.sampled_from([100.0, 10_000.0])) | st.just(position.learned())
+plain_ffns = st.one_of(
     st.builds(ffn.swiglu, hidden=st.integers(1, 9), bias=st.booleans()),
+    st.builds(ffn.geglu, hidden=st.integers(1, 9), bias=st.booleans()),
     st.builds(
         ffn.mlp,
         hidden=st.integers(1, 9),
         activation=st.sampled_from([ffn.relu(), ffn.gelu(approximate="tanh"), ffn.silu()]),
+        bias=st.booleans(),
     ),
 )
 
 
 @st.composite
-def attentions(draw: st.DrawFn) -> Config:
-    """Multi-head, multi-query and grouped-query attention with every option on and off."""
+def routers(draw: st.DrawFn, experts: int) -> Config:
+    """Every router for so many experts, with every option on and off."""
     common = {
+        "k": draw(st.integers(1, experts)),
+        "bias": draw(st.booleans()),
+        "balance": draw(st.sampled_from([0.0, 0.1])),
+    }
+    if draw(st.booleans()):
+        return ffn.topk_softmax(**common)
+    return ffn.softmax_topk(normalise=draw(st.booleans()), **common)
+
+
+@st.composite
+def moes(draw: st.DrawFn, expert: st.SearchStrategy[Config] = plain_ffns) -> Config:
+    """Mixtures of one to five experts, with and without a shared one."""
+    experts = draw(st.integers(1, 5))
+    router = draw(routers(experts))
+    return ffn.moe(experts=experts, router=router, expert=draw(expert), shared=draw(st.none() | plain_ffns))
+
+
+ffns = plain_ffns | moes()
+masks = st.none() | st.builds(attention.sliding, window=st.integers(1, 5))
+
+
+@st.composite
+def attentions(draw: st.DrawFn, masks: st.SearchStrategy[Config | None] = masks) -> Config:
+    """Multi-head, multi-query and grouped-query attention with every option on and off."""
+    mask = draw(masks)
+    common = ({} if mask is None else {"mask": mask}) | {
         "head_dim": draw(st.sampled_from([2, 4, 6])),
         "bias": draw(st.booleans()),
         "sinks": draw(st.booleans()),
@@ -61,10 +90,35 @@ def decoders(draw: st.DrawFn) -> Config:
         dim=draw(st.integers(2, 9)),
         vocab=VOCAB,
         context=CONTEXT,
-        position=draw(st.none() | ropes),
+        position=draw(st.none() | ropes | additive),
         layers=tuple(draw(st.lists(blocks, min_size=1, max_size=3))),
         norm=draw(norms),
         head=draw(st.sampled_from([head.linear(), head.linear(tie=True), head.linear(bias=True, scale=0.5)])),
+        initialiser=model.normal(std=0.7, residual=False),
+    )
+
+
+@st.composite
+def encoder_decoders(draw: st.DrawFn) -> Config:
+    """An encoder–decoder of one or two layers a stack; some of the decoder's read the source, one at least."""
+    shared = {"placement": draw(st.sampled_from([model.pre(), model.post()])), "norm": draw(norms)}
+    encoder = [
+        model.block(attention=draw(attentions()), ffn=draw(plain_ffns), **shared) for _ in range(draw(st.integers(1, 2)))
+    ]
+    first = model.block(attention=draw(attentions()), cross=draw(attentions(st.none())), ffn=draw(plain_ffns), **shared)
+    decoder = [
+        first,
+        *([model.block(attention=draw(attentions()), ffn=draw(plain_ffns), **shared)] if draw(st.booleans()) else []),
+    ]
+    return model.encoder_decoder(
+        dim=draw(st.integers(2, 9)),
+        vocab=VOCAB,
+        context=CONTEXT,
+        position=draw(st.none() | ropes),
+        embedding=embedding.token(shared=draw(st.booleans())),
+        encoder=model.stack(layers=tuple(encoder), norm=draw(st.none() | norms)),
+        decoder=model.stack(layers=tuple(decoder), norm=draw(st.none() | norms)),
+        head=draw(st.sampled_from([head.linear(), head.linear(tie=True)])),
         initialiser=model.normal(std=0.7, residual=False),
     )
 
@@ -96,6 +150,12 @@ def cases(draw: st.DrawFn, max_length: int = 8) -> Case:
     rows, length, seed = draw(st.integers(1, 3)), draw(st.integers(1, max_length)), draw(st.integers(0, 2**16))
     made = build(config, dtype=torch.float64, seed=seed).eval()
     return Case(config, made, random_tokens(rows, length, seed))
+
+
+def exact(case: Case) -> dict[str, float]:
+    """Tolerances: bit for bit, but where an expert's product takes more rows or fewer as other tokens choose it."""
+    mixed = any(isinstance(each, ffn.moe) for each in walk(case.config))
+    return {"rtol": 1e-10, "atol": 1e-11} if mixed else {"rtol": 0, "atol": 0}
 
 
 def changed(tokens: Tensor, *where: Any) -> Tensor:

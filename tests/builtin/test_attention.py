@@ -34,13 +34,14 @@ def by_hand(module: torch.nn.Module, config: Config, x: Tensor) -> Tensor:
         outs = []
         for head in range(heads):
             shared = head // (heads // kv_heads)
-            scores = k[: t + 1, shared] @ q[t, head] / dim**0.5
+            seen = slice(0 if module.mask.window is None else max(0, t + 1 - module.mask.window), t + 1)
+            scores = k[seen, shared] @ q[t, head] / dim**0.5
             if module.softcap is not None:
                 scores = module.softcap * (scores / module.softcap).tanh()
             weights = scores.exp() / (
                 scores.exp().sum() + (module.sinks[head].exp() if module.sinks is not None else 0)
             )
-            outs.append(weights @ v[: t + 1, shared])
+            outs.append(weights @ v[seen, shared])
         rows.append(module.out(torch.cat(outs)))
     return torch.stack(rows)
 

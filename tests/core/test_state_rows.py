@@ -1,0 +1,104 @@
+"""Rows of a state that are copied, and places that are come back to. A toy keeps something per sequence."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from llm_build import CapacityError, State, make_state
+from tests.core.toy import Toy
+
+
+@pytest.fixture
+def model() -> Toy:
+    torch.manual_seed(0)
+    return Toy(3)
+
+
+@pytest.fixture
+def state(model: Toy) -> State:
+    return make_state(model, rows=3, capacity=6)
+
+
+def feed(model: Toy, state: State, tokens: list[list[int]], counts: list[int] | None = None) -> torch.Tensor:
+    state.reserve(len(tokens[0]) if counts is None else counts)
+    with torch.no_grad():
+        return model(torch.tensor(tokens), state, count=None if counts is None else torch.tensor(counts))
+
+
+def test_a_fork_copies_a_row_and_the_two_go_on_by_themselves(model: Toy, state: State) -> None:
+    feed(model, state, [[1, 2], [3, 4], [5, 6]], [2, 1, 0])
+    state.fork([0], [2])
+    assert state.lengths.tolist() == [2, 1, 2]
+    same = feed(model, state, [[1], [1], [1]])
+    torch.testing.assert_close(same[2], same[0], rtol=0, atol=0)
+    apart = feed(model, state, [[1], [1], [2]])
+    assert (apart[2] != apart[0]).any()
+
+
+def test_rows_can_change_places(model: Toy, state: State) -> None:
+    feed(model, state, [[1, 2], [3, 4], [5, 6]], [2, 1, 0])
+    kept = state.views[0]["mixer"].sequence["h"].clone()
+    state.fork([0, 1], [1, 0])
+    assert state.lengths.tolist() == [1, 2, 0]
+    assert torch.equal(state.views[0]["mixer"].sequence["h"], kept[[1, 0, 2]])
+
+
+def test_the_room_of_a_forked_row_is_that_of_its_source(model: Toy, state: State) -> None:
+    feed(model, state, [[1, 2, 3, 4, 5]] * 3, [5, 0, 0])
+    state.fork([0], [1])
+    with pytest.raises(CapacityError, match="row 1 may hold 5 of 6 tokens"):
+        state.reserve([0, 2, 0])
+    state.fork([2], [0])
+    state.reserve([6, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ([0], [3], r"rows 0 to 2; a fork of \[0, 3\]"),
+        ([-1], [0], r"rows 0 to 2; a fork of \[-1, 0\]"),
+        ([0, 1], [2, 2], r"writes each row once, from one row; \[0, 1\] to \[2, 2\]"),
+        ([0, 1], [2], r"writes each row once, from one row; \[0, 1\] to \[2\]"),
+    ],
+)
+def test_a_fork_that_makes_no_sense_is_refused_and_changes_nothing(
+    model: Toy, state: State, source: list[int], target: list[int], message: str
+) -> None:
+    feed(model, state, [[1], [2], [3]], [1, 1, 0])
+    kept = state.views[0]["mixer"].sequence["h"].clone()
+    with pytest.raises(CapacityError, match=message):
+        state.fork(source, target)
+    assert state.lengths.tolist() == [1, 1, 0]
+    assert torch.equal(state.views[0]["mixer"].sequence["h"], kept)
+
+
+def test_rewinding_brings_back_lengths_room_and_what_was_kept(model: Toy, state: State) -> None:
+    feed(model, state, [[1], [2], [3]])
+    mark = state.mark()
+    first = feed(model, state, [[4, 5, 6, 1, 2]] * 3, [5, 2, 1])
+    state.rewind(mark)
+    assert state.lengths.tolist() == [1, 1, 1]
+    torch.testing.assert_close(feed(model, state, [[4, 5, 6, 1, 2]] * 3, [5, 2, 1]), first, rtol=0, atol=0)
+    state.rewind(mark)
+    state.reserve(5)
+
+
+def test_a_mark_can_be_used_again_and_does_not_follow_what_comes_after(model: Toy, state: State) -> None:
+    feed(model, state, [[1], [2], [3]])
+    mark = state.mark()
+    outs = []
+    for _ in range(3):
+        outs.append(feed(model, state, [[4, 5], [4, 5], [4, 5]]))
+        state.rewind(mark)
+    for other in outs[1:]:
+        torch.testing.assert_close(other, outs[0], rtol=0, atol=0)
+
+
+def test_a_reset_forgets_the_memory_length(model: Toy) -> None:
+    state = make_state(model, rows=2, capacity=4, memory=3)
+    state.remember(torch.zeros(2, 3, 5), torch.tensor([2, 3]))
+    state.remember(torch.zeros(2, 1, 5), torch.tensor([-1, 1]))
+    assert state.memory_lengths.tolist() == [2, 1]
+    state.reset([0])
+    assert state.memory_lengths.tolist() == [0, 1]
