@@ -71,7 +71,7 @@ def test_nothing_is_computed_again_in_evaluation() -> None:
         nonlocal calls
         calls += 1
 
-    model.layers[0].ffn.register_forward_hook(count)
+    model.layers[0].attention.register_forward_hook(count)
     model.eval()(torch.arange(12)[None]).sum().backward()
     assert calls == 1
     model.train()(torch.arange(12)[None]).sum().backward()
