@@ -104,8 +104,9 @@ def run(machine: Machine, data: st.DataObject, calls: int = 6) -> None:
     row = st.integers(0, rows - 1)
     counts = st.lists(st.integers(0, MAX_STEP), min_size=rows, max_size=rows)
     actions = ["append", "append", "verify", "reset", "fork", *(["arrive"] if machine.reads else [])]
-    for _ in range(calls):
-        action = data.draw(st.sampled_from(actions))
+    for call in range(calls):
+        # a source comes first, or most schedules would never read one
+        action = "arrive" if call == 0 and machine.reads else data.draw(st.sampled_from(actions))
         if action == "append":
             machine.append(data.draw(counts))
         elif action == "verify":

@@ -103,7 +103,8 @@ def encoder_decoders(draw: st.DrawFn) -> Config:
     """An encoder–decoder of one or two layers a stack; some of the decoder's read the source, one at least."""
     shared = {"placement": draw(st.sampled_from([model.pre(), model.post()])), "norm": draw(norms)}
     encoder = [
-        model.block(attention=draw(attentions()), ffn=draw(plain_ffns), **shared) for _ in range(draw(st.integers(1, 2)))
+        model.block(attention=draw(attentions()), ffn=draw(plain_ffns), **shared)
+        for _ in range(draw(st.integers(1, 2)))
     ]
     first = model.block(attention=draw(attentions()), cross=draw(attentions(st.none())), ffn=draw(plain_ffns), **shared)
     decoder = [
@@ -114,7 +115,7 @@ def encoder_decoders(draw: st.DrawFn) -> Config:
         dim=draw(st.integers(2, 9)),
         vocab=VOCAB,
         context=CONTEXT,
-        position=draw(st.none() | ropes),
+        position=draw(st.none() | ropes | additive),
         embedding=embedding.token(shared=draw(st.booleans())),
         encoder=model.stack(layers=tuple(encoder), norm=draw(st.none() | norms)),
         decoder=model.stack(layers=tuple(decoder), norm=draw(st.none() | norms)),

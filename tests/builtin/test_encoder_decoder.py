@@ -136,6 +136,18 @@ def test_a_shorter_memory_leaves_nothing_of_the_longer_one_before() -> None:
     assert all((kept[:, 2:] == 0).all() and (kept[:, :2] != 0).any() for kept in memories(state))
 
 
+def test_what_a_memory_holds_beyond_its_count_is_never_kept() -> None:
+    made = translator()
+    state = make_state(made, 1, capacity=4, memory=3)
+    memory = made.encode(random_tokens(1, 3, 0)).detach()
+    memory[:, 2] = float("nan")
+    state.reserve(1)
+    with torch.no_grad():
+        found = made(torch.zeros(1, 1, dtype=torch.int64), state, memory=memory, memory_count=torch.tensor([2]))
+    assert found.isfinite().all()
+    assert all((kept[:, 2:] == 0).all() for kept in memories(state))
+
+
 def memories(state: Any) -> list[Tensor]:
     return [kept for layer in state.views for view in layer.values() for kept in view.memory.values()]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
 
-from llm_build import build, make_state
+from llm_build import Config, build, make_state
 from llm_build_plugins import attention, ffn, model, norm, position
 
 ROWS, PROMPT, STEPS = 2, 5, 50
@@ -65,3 +65,50 @@ def test_fifty_steps_are_one_graph_after_the_prompt(decoder: torch.nn.Module, ra
         torch.testing.assert_close(torch.cat(steps, 1), decoder(tokens), rtol=1e-10, atol=1e-12)
     assert counter.frame_count == 2
     assert cells == [view.cells["k"].data_ptr() for layer in state.views for view in layer.values()]
+
+
+def layers(cross: bool) -> tuple[Config, ...]:
+    read = {"cross": attention.mha(heads=2)} if cross else {}
+    return 2 * model.block(attention=attention.mha(heads=2), ffn=ffn.mlp(), **read)
+
+
+def test_a_memory_that_arrives_with_the_prompt_leaves_the_steps_one_graph() -> None:
+    stacks = {"encoder": model.stack(layers=layers(False)), "decoder": model.stack(layers=layers(True))}
+    translator = build(model.encoder_decoder(dim=8, vocab=11, context=64, **stacks), dtype=torch.float64)
+    counter, tokens = CompileCounter(), torch.randint(11, (ROWS, PROMPT + 20))
+    compiled = torch.compile(translator, fullgraph=True, backend=counter)
+    state = make_state(translator, ROWS, PROMPT + 20, memory=7)
+    kept = [view.memory["k"].data_ptr() for layer in state.views for name, view in layer.items() if name == "cross"]
+    with torch.no_grad():
+        memory, count = translator.encode(torch.randint(11, (ROWS, 5))), torch.tensor([5, 3])
+        state.reserve(PROMPT)
+        steps = [compiled(tokens[:, :PROMPT], state, memory=memory, memory_count=count)]
+        for place in range(PROMPT, PROMPT + 20):
+            state.reserve(1)
+            steps.append(compiled(tokens[:, place : place + 1], state))
+        full = translator(tokens, memory=memory, memory_count=count)
+    torch.testing.assert_close(torch.cat(steps, 1), full, rtol=1e-10, atol=1e-12)
+    assert counter.frame_count == 2
+    assert kept == [
+        view.memory["k"].data_ptr() for layer in state.views for name, view in layer.items() if name == "cross"
+    ]
+
+
+def test_a_mixture_of_experts_is_one_graph_in_training_and_in_decoding() -> None:
+    sparse = ffn.moe(experts=4, router=ffn.topk_softmax(k=2, balance=0.1), expert=ffn.swiglu(hidden=8))
+    block = model.block(attention=attention.mha(heads=2), ffn=sparse)
+    config = model.decoder(dim=8, vocab=11, context=64, position=position.rope(), norm=norm.rms(), layers=2 * block)
+    decoder = build(config, dtype=torch.float64)
+    counter, tokens = CompileCounter(), torch.randint(11, (ROWS, PROMPT + 20))
+    compiled = torch.compile(decoder, fullgraph=True, backend=counter)
+    compiled(tokens[:, :PROMPT]).sum().backward()
+    assert counter.frame_count == 1
+    state = make_state(decoder, ROWS, PROMPT + 20)
+    with torch.no_grad():
+        state.reserve(PROMPT)
+        steps = [compiled(tokens[:, :PROMPT], state)]
+        for place in range(PROMPT, PROMPT + 20):
+            state.reserve(1)
+            steps.append(compiled(tokens[:, place : place + 1], state))
+        torch.testing.assert_close(torch.cat(steps, 1), decoder(tokens), rtol=1e-10, atol=1e-12)
+    assert counter.frame_count == 3

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from llm_build_plugins.position._frequencies import WithFrequencies, turns
 
 if TYPE_CHECKING:
     from llm_build import Context
     from llm_build_plugins.position.rope_config import rope
 
 
-class RoPE(nn.Module):
+class RoPE(WithFrequencies):
     """Turns queries and keys by their place in time. The angles are computed in float32 or wider, for any position."""
-
-    frequencies: Tensor
 
     def __init__(self, config: rope, context: Context) -> None:
         super().__init__()
@@ -43,13 +42,5 @@ class RoPE(nn.Module):
 
     def _frequencies(self, like: Tensor) -> Tensor:
         """Radians a position [R]. The first of a pair is negative: its cosine is the same, its sine takes the minus."""
-        wide = torch.promote_types(like.dtype, torch.float32)
-        exponents = torch.arange(0, self.rotated, 2, device=like.device, dtype=wide) / self.rotated
-        turns = self.theta**-exponents
-        return torch.stack((-turns, turns), dim=-1).flatten() if self.interleaved else torch.cat((-turns, turns))
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # bfloat16 must not round the frequencies, float64 must not keep float32's, to_empty must not lose them
-        nn.Module._apply(self, fn, recurse)
-        self.frequencies = self._frequencies(self.frequencies)
-        return self
+        angle = turns(self.theta, self.rotated, like)
+        return torch.stack((-angle, angle), dim=-1).flatten() if self.interleaved else torch.cat((-angle, angle))

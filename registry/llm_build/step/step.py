@@ -89,7 +89,8 @@ class Step:
         lengths = state.lengths + (new if count is None else count)
         return cls(
             index=index,
-            positions=_or(positions, natural),
+            # what is no token may lie beyond the places that a position component knows
+            positions=_or(positions, natural.where(index >= 0, 0)),
             count=count,
             lengths=lengths,
             memory=memory,
