@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from llm_build_plugins.train._groups import can_fuse, torch_groups
+
 if TYPE_CHECKING:
     from llm_build import Context
     from llm_build_plugins.train.adamw_config import adamw
-
-FUSED = frozenset({"cpu", "cuda", "mps"})
 
 
 class AdamW:
@@ -21,16 +21,7 @@ class AdamW:
         self.config = config
 
     def make(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Two groups: matrices and tables decay, vectors and scalars (norms, biases) do not."""
-        weights = [each for each in model.parameters() if each.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [each for each in weights if each.ndim >= 2], "weight_decay": self.config.decay},
-            {"params": [each for each in weights if each.ndim < 2], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(
-            [each for each in groups if each["params"]],
-            lr=self.config.lr,
-            betas=(self.config.betas[0], self.config.betas[1]),
-            eps=self.config.eps,
-            fused=all(each.device.type in FUSED for each in weights),
-        )
+        """A group for each way that the model's parameters ask to be treated."""
+        groups = torch_groups(model, lr=self.config.lr, decay=self.config.decay)
+        first, second = self.config.betas
+        return torch.optim.AdamW(groups, betas=(first, second), eps=self.config.eps, fused=can_fuse(groups))

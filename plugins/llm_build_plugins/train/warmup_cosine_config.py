@@ -9,6 +9,7 @@ from llm_build import Config, Share, amount, component, share
 class warmup_cosine(Config):
     """A straight line from `start` to the peak in `warmup` steps, then half a cosine down to `floor` at the last step.
 
+    A run that is shorter than its warm-up ends on the way up.
     Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from llm_build import Share
+from llm_build_plugins.train._warmup import count, descent, rise
 
 if TYPE_CHECKING:
     from llm_build import Context
@@ -21,8 +21,6 @@ class WarmupCosine:
 
     def factor(self, step: int, steps: int) -> float:
         """What the peak learning rate is multiplied with at `step` (from 0) of `steps`."""
-        warmup = self.warmup.of(steps) if isinstance(self.warmup, Share) else self.warmup
-        if step < warmup:
-            return self.start + (1 - self.start) * step / warmup
-        way = (step - warmup) / max(1, steps - 1 - warmup)
-        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * min(1.0, way))) / 2
+        warmup = count(self.warmup, steps)
+        cosine = (1 + math.cos(math.pi * descent(step, warmup, steps))) / 2
+        return rise(step, warmup, self.start) * (self.floor + (1 - self.floor) * cosine)
