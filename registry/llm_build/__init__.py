@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from llm_build.components import share as share
     from llm_build.components import size as size
     from llm_build.components import text as text
+    from llm_build.components import walk as walk
     from llm_build.context import Context as Context
     from llm_build.corpus import IGNORED as IGNORED
     from llm_build.corpus import Batch as Batch
     from llm_build.corpus import cache_folder as cache_folder
+    from llm_build.corpus import source_tokens as source_tokens
     from llm_build.document import Document as Document
     from llm_build.errors import CapacityError as CapacityError
     from llm_build.errors import DataError as DataError
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from llm_build.groups import ParameterGroup as ParameterGroup
     from llm_build.groups import parameter_groups as parameter_groups
     from llm_build.interfaces import Piece as Piece
+    from llm_build.interfaces import SourceModel as SourceModel
     from llm_build.progress import Progress as Progress
     from llm_build.progress import Silence as Silence
     from llm_build.resolve import load as load
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
     from llm_build.run import open_run as open_run
     from llm_build.run import train as train
     from llm_build.spec import Spec as Spec
+    from llm_build.spec import is_paired as is_paired
     from llm_build.step import Field as Field
     from llm_build.step import Sizes as Sizes
     from llm_build.step import State as State
@@ -84,22 +88,22 @@ _HOME = {
     "llm_build.checkpoint": ["load_weights", "save_weights"],
     "llm_build.components": [
         *["UNSET", "Config", "Problem", "Share", "component", "id_of", "can", "divided", "divisors"],
-        *["amount", "choice", "flag", "many", "number", "part", "parts", "path", "share", "size", "text"],
+        *["amount", "choice", "flag", "many", "number", "part", "parts", "path", "share", "size", "text", "walk"],
     ],
     "llm_build.context": ["Context"],
-    "llm_build.corpus": ["IGNORED", "Batch", "cache_folder"],
+    "llm_build.corpus": ["IGNORED", "Batch", "cache_folder", "source_tokens"],
     "llm_build.errors": [
         *["CapacityError", "DataError", "GenerationError", "LLMBuildError", "MissingContext"],
         *["NonFiniteLoss", "PluginError", "RunError", "SpecError", "TrainingError"],
     ],
     "llm_build.document": ["Document"],
     "llm_build.groups": ["TABLE", "VECTOR", "ParameterGroup", "parameter_groups"],
-    "llm_build.interfaces": ["Piece"],
+    "llm_build.interfaces": ["Piece", "SourceModel"],
     "llm_build.progress": ["Progress", "Silence"],
     "llm_build.resolve": ["load"],
     "llm_build.resolve.raising": ["write"],
     "llm_build.run": ["Job", "Outcome", "open_run", "train"],
-    "llm_build.spec": ["Spec"],
+    "llm_build.spec": ["Spec", "is_paired"],
     "llm_build.step": ["Field", "Sizes", "State", "StateSpec", "Step", "View", "make_state"],
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}

@@ -21,6 +21,7 @@ class Context:
     Sizes: `dim` is the model's width, `vocab` the rows of the embedding, `context` the longest sequence in tokens,
     `depth` the number of layers of the stack, `heads` and `head_dim` those of the attention around. `causal` says
     whether a position may see only itself and what came before. `branches` names a block's branches in their order.
+    `experts` is the number of experts that a router chooses from, or that an ffn is to be, all in one.
     `memory` is the width of the vectors that a mixer reads in place of its own sequence. `steps` is the number of
     optimiser steps of a training run, `paired` whether its examples are pairs of a source and a target. None means that
     nobody said.
@@ -35,6 +36,7 @@ class Context:
     causal: bool = True
     dropout: float = 0.0
     branches: tuple[str, ...] = ()
+    experts: int | None = None
     position: Config | None = None
     norm: Config | None = None
     memory: int | None = None

@@ -13,3 +13,8 @@ class Document:
     text: str
     source: str | None = None
     """What an encoder reads before the text is written; None for text that stands by itself."""
+
+    @property
+    def key(self) -> str:
+        """What must not be trained on and held out too: the source of a pair, the text of any other document."""
+        return self.text if self.source is None else self.source

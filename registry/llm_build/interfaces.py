@@ -8,6 +8,7 @@ the dtype of the weights; tokens, index and positions are int64.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -42,8 +43,31 @@ class Activation(Protocol):
 
 @runtime_checkable
 class FFN(Protocol):
+    """With the capability "grouped", and `context.experts` = X, it is X experts in one: `forward(rows [R, D], groups)`,
+    where `groups` takes the place of every linear map. What it is made of must have the capability too: an activation
+    has it that acts alike for all experts.
+    """
+
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Losses]:
         """[B, T, D] → [B, T, D], each position by itself; beside it, the scalar losses that travel upwards, if any."""
+
+
+class Groups(Protocol):
+    """Rows that are sent to experts: which expert each of them belongs to. Not a slot."""
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """x [R, in], weight [X, out, in], bias [X, out] → [R, out], each row by its own expert's map."""
+
+    def halves(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, ...]:
+        """The same, in one piece or in two halves [R, out / 2], whichever is faster."""
+
+
+@runtime_checkable
+class Router(Protocol):
+    """Sends each position to some of `context.experts` experts."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Losses]:
+        """x [N, D] → weights [N, k] in float32 or wider, experts [N, k] int64, no two alike in a row, and losses."""
 
 
 @runtime_checkable
@@ -178,11 +202,30 @@ class SourceModel(Model, Protocol):
 
 @runtime_checkable
 class Data(Protocol):
-    def split(self, progress: Progress) -> tuple[Sequence[Document], Sequence[Document]]:
-        """(training, held-out) documents, without one in both. Raises `DataError` where there is nothing to read.
+    def documents(self, progress: Progress) -> Sequence[Document]:
+        """All documents, whole. Raises `DataError` where there is nothing to read.
 
-        What takes long, such as a download, is told to `progress`.
+        Either all of them have a source or none has; a config whose documents have one says so by its method
+        `paired()`. What takes long, such as a download, is told to `progress`.
         """
+
+    def split(self, progress: Progress) -> tuple[Sequence[Document], Sequence[Document]]:
+        """(training, held-out) documents, without one in both: those with the same `key` stand on one side.
+
+        Where there is only one, it may be cut in two. Raises `DataError` as `documents` does, and where nothing can be
+        held out.
+        """
+
+
+@runtime_checkable
+class Mixture(Data, Protocol):
+    """Data that is made of other data. Its parts are read instead of its own `split`, which gives all their documents.
+
+    Training draws examples from `parts` in the proportion of `weights`, all above 0, which need not sum to 1.
+    """
+
+    parts: Sequence[Data]
+    weights: Sequence[Fraction]
 
 
 @runtime_checkable
@@ -271,7 +314,7 @@ class Piece:
 @runtime_checkable
 class Generator(Protocol):
     prompt: str
-    """What to begin with where nobody says; "" is the start of a document."""
+    """What to begin with where nobody says; "" is the start of a document, or none for a `SourceModel`."""
 
     def generate(
         self,
@@ -284,7 +327,8 @@ class Generator(Protocol):
     ) -> Iterator[Piece]:
         """Continue every prompt by at most `max_new` tokens; row r draws with seed + r, whatever its neighbours are.
 
-        Raises `GenerationError` for a prompt that does not fit into the model's context.
+        A `SourceModel` reads the prompt as its source, and what it writes is a text of its own. Raises
+        `GenerationError` for a prompt that does not fit into the model's context, and for a source without a token.
         """
 
 
@@ -292,6 +336,7 @@ PROTOCOLS: Mapping[str, type] = {
     "norm": Norm,
     "activation": Activation,
     "ffn": FFN,
+    "router": Router,
     "position": Position,
     "mask": Mask,
     "attention": Attention,

@@ -139,7 +139,7 @@ def test_tokens_are_made_once(tmp_path: Path) -> None:
     documents = [Document("a", "def"), Document("b", "add")]
     first = tokenised(documents, tokenizer, tmp_path)
     again = tokenised(documents, tokenizer, tmp_path)
-    assert isinstance(again, np.memmap)
+    assert isinstance(again.base, np.memmap)
     assert tokenizer.asked == 1
     assert first.tolist() == again.tolist()
     tokenised([Document("a", "defadd")], tokenizer, tmp_path)

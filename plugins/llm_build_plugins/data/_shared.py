@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from itertools import groupby
 
 from llm_build import DataError, Document, Problem, Share
 
 
 def split(documents: Sequence[Document], held_out: Share, seed: int) -> tuple[list[Document], list[Document]]:
-    """(training, held-out): whole documents, drawn by a hash of (seed, text) until the share of the text is reached.
+    """(training, held-out): whole documents, drawn by a hash of (seed, key) until the share of the text is reached.
 
-    Documents with the same text stay on one side, whatever they are called, and each side has at least one. A single
-    document is cut in two at the end of a line, its last part held out.
+    Documents with the same key (the text, or the source of a pair) stay on one side, whatever they are called, and each
+    side has at least one. A single text is cut in two at the end of a line, its last part held out.
     """
-    ranked = sorted(documents, key=lambda each: (_rank(each, seed), each.name))
-    groups = [list(group) for _, group in groupby(ranked, key=lambda each: _rank(each, seed))]
+    groups: dict[str, list[Document]] = {}
+    for each in documents:
+        groups.setdefault(each.key, []).append(each)
     if len(groups) == 1:
-        return _cut(groups[0][0], held_out)
-    wanted = held_out.fraction * sum(len(each.text) for each in documents)
-    held: list[Document] = []
-    while len(groups) > 1 and (not held or sum(len(each.text) for each in held) < wanted):
-        held += groups.pop(0)
-    names = {each.name for each in held}
-    return [each for each in documents if each.name not in names], [each for each in documents if each.name in names]
+        return _cut(documents[0], held_out)
+    held = _drawn(groups, held_out, seed)
+    return [each for each in documents if each.key not in held], [each for each in documents if each.key in held]
 
 
 def check_held_out(held_out: Share) -> Iterator[Problem]:
@@ -37,11 +33,29 @@ def check_held_out(held_out: Share) -> Iterator[Problem]:
         )
 
 
-def _rank(document: Document, seed: int) -> bytes:
-    return sha256(f"{seed}\n{document.text}".encode()).digest()
+def _drawn(groups: dict[str, list[Document]], held_out: Share, seed: int) -> set[str]:
+    """The keys of what is held out: at least one, and never the last."""
+    sizes = {key: sum(_size(each) for each in group) for key, group in groups.items()}
+    left = held_out.fraction * sum(sizes.values())
+    held: set[str] = set()
+    for key in sorted(groups, key=lambda key: sha256(f"{seed}\n{key}".encode()).digest())[:-1]:
+        if left <= 0:
+            break
+        held.add(key)
+        left -= sizes[key]
+    return held
+
+
+def _size(document: Document) -> int:
+    return len(document.text) + len(document.source or "")
 
 
 def _cut(document: Document, held_out: Share) -> tuple[list[Document], list[Document]]:
+    if document.source is not None:
+        raise DataError(
+            f"pairs must have two different sources at least, one to train on and one to hold out; all of them have "
+            f"that of {document.name}: give other pairs"
+        )
     text = document.text
     at = round((1 - held_out.fraction) * len(text))
     at = text.rfind("\n", 0, at) + 1 or at

@@ -27,8 +27,8 @@ class PythonStdlib:
     def __init__(self, config: python_stdlib, context: Context) -> None:
         self.config = config
 
-    def split(self, progress: Progress) -> tuple[Sequence[Document], Sequence[Document]]:
-        """(training, held-out). Raises `DataError` where this Python comes without its source."""
+    def documents(self, progress: Progress) -> Sequence[Document]:
+        """All of them. Raises `DataError` where this Python comes without its source."""
         root = Path(sysconfig.get_path("stdlib"))
         documents = list(_documents(root))
         if len(documents) < 2:
@@ -36,7 +36,11 @@ class PythonStdlib:
                 f"python_stdlib needs the library's source files; {root} has none: use a Python that brings them, "
                 'or other text: data = files { paths = ["…"] }'
             )
-        return split(documents, self.config.held_out, self.config.seed)
+        return documents
+
+    def split(self, progress: Progress) -> tuple[Sequence[Document], Sequence[Document]]:
+        """(training, held-out). Raises `DataError` as `documents` does, and where nothing can be held out."""
+        return split(self.documents(progress), self.config.held_out, self.config.seed)
 
 
 def _documents(root: Path) -> Iterator[Document]:

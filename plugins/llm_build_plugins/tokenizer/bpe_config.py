@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from llm_build import Config, Context, Problem, component, flag, many, size, text
+from llm_build_plugins.tokenizer._special import check_special
 
 BYTES = 256
 
@@ -38,10 +39,4 @@ class bpe(Config):
                 message=f"vocab must hold {BYTES} bytes and {len(self.special)} special tokens; {self.vocab} arrived",
                 help=f"write vocab = {least} or more",
             )
-        twice = sorted({each for each in self.special if self.special.count(each) > 1})
-        if twice:
-            yield Problem(
-                field="special",
-                message=f"special tokens must differ from each other; {', '.join(twice)} stands there twice",
-                help="name each one once",
-            )
+        yield from check_special(self.special)

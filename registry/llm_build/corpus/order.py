@@ -1,4 +1,4 @@
-"""The order of training windows: a pure function of (seed, epoch, index), so its state is one integer.
+"""The order of training examples: a pure function of (seed, epoch, index), so its state is one integer.
 
 A Feistel network over the smallest even number of bits that holds `count` is a permutation whatever its round function;
 values beyond `count` are sent through it again until they land inside ("cycle walking", Black and Rogaway 2002). It
@@ -7,6 +7,7 @@ needs no memory, and no other index has to be drawn before this one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import sha256
 
 import numpy as np
@@ -18,13 +19,22 @@ Indices = NDArray[np.uint64]
 
 
 def order(seed: int, epoch: int, index: Indices, count: int) -> Indices:
-    """Which of `count` windows stands at each index [N] of an epoch; over all of them, a permutation."""
+    """Which of `count` examples stands at each index [N] of an epoch; over all of them, a permutation."""
     half = np.uint64(max(1, ((count - 1).bit_length() + 1) // 2))
     keys = _keys(seed, epoch)
     found = _permuted(index.astype(np.uint64), half, keys)
     while (outside := found >= count).any():
         found[outside] = _permuted(found[outside], half, keys)
     return found
+
+
+def drawn(seed: int, count: int, position: int, rows: int) -> Iterator[int]:
+    """Which of `count` examples are the next `rows`, where `position` were drawn before; epochs follow each other."""
+    places = np.arange(position, position + rows, dtype=np.uint64)
+    epochs = places // np.uint64(count)
+    for epoch in np.unique(epochs):
+        inside = places[epochs == epoch] % np.uint64(count)
+        yield from order(seed, int(epoch), inside, count).tolist()
 
 
 def _keys(seed: int, epoch: int) -> Indices:

@@ -1,12 +1,16 @@
-"""Data and tokenizer → corpus: split by document, fit on the training text alone, tokenise, cut into windows."""
+"""Data and tokenizer → corpus: split by document, fit on the training text alone, tokenise, make examples."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import attrs
 
+from llm_build.corpus.examples import Examples, HeldOutText
+from llm_build.corpus.mixed import Mixed, leaves
+from llm_build.corpus.pairs import HeldOutPairs, Pairs, TokenPairs
 from llm_build.corpus.store import Tokens, cache_folder, tokenised
 from llm_build.corpus.windows import HeldOut, Windows
 from llm_build.document import Document
@@ -17,10 +21,11 @@ from llm_build.progress import Progress, Silence
 
 @attrs.frozen
 class Corpus:
-    """What a model is trained on, and what it is measured on."""
+    """What a model is trained on, and what it is measured on; `paired`: each example has a source."""
 
-    train: Windows
-    held_out: HeldOut
+    train: Examples
+    held_out: HeldOutText
+    paired: bool = False
 
 
 def prepare(
@@ -33,31 +38,102 @@ def prepare(
 ) -> Corpus:
     """The corpus of some data for a model that reads `context` tokens; a tokenizer without a vocabulary is fitted.
 
-    `seed` decides the order of the windows; the tokens are kept in `folder` (`cache_folder()`). Raises `DataError`
-    where the text is missing, empty or shorter than one window.
+    `seed` decides the order of the examples; the tokens are kept in `folder` (`cache_folder()`). Raises `DataError`
+    where the text is missing, empty or shorter than one window, and for a pair longer than the context.
     """
-    training, held_out = data.split(progress or Silence())
+    parts, shares = zip(*leaves(data), strict=True)
+    sides = [each.split(progress or Silence()) for each in parts]
+    training, held_out = [list(chain.from_iterable(side)) for side in zip(*sides, strict=True)]
     _refuse_leak(training, held_out)
-    tokenizer.fit(each.text for each in training)
-    place = folder or cache_folder()
-    held = tokenised(held_out, tokenizer, place)
-    texts = [each.text for each in held_out]
-    size = _size(texts, held, tokenizer)
-    if len(held) < 2 or size <= 0:
-        raise DataError("the held-out text must have a token to predict; give more text, or a larger held_out share")
-    return Corpus(
-        train=Windows(tokenised(training, tokenizer, place), context, seed),
-        held_out=HeldOut(held, context, texts, size),
-    )
+    paired = _all_paired([*training, *held_out])
+    tokenizer.fit(_texts(training))
+    make = _Making(tokenizer, context, seed, folder or cache_folder(), paired)
+    held = make.held_out(held_out)
+    if len(parts) == 1:
+        return Corpus(make.examples(training), held, paired)
+    made = [make.examples(train, f"part {number} of the mixture") for number, (train, _) in enumerate(sides, start=1)]
+    return Corpus(Mixed(made, shares, tokenizer.pad or 0), held, paired)
+
+
+def to_measure(
+    data: Data,
+    tokenizer: Tokenizer,
+    context: int,
+    *,
+    everything: bool = False,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> HeldOutText:
+    """What some data holds out, or `everything` in it, for a model and a tokenizer that are trained.
+
+    Raises `DataError` as `prepare` does.
+    """
+    watcher = progress or Silence()
+    documents = list(data.documents(watcher) if everything else _held_out(data, watcher))
+    if not documents:
+        raise DataError("data must give a document to measure on; it gives none")
+    return _Making(tokenizer, context, 0, folder or cache_folder(), _all_paired(documents)).held_out(documents)
+
+
+def _held_out(data: Data, progress: Progress) -> Iterator[Document]:
+    for part, _ in leaves(data):
+        yield from part.split(progress)[1]
+
+
+@attrs.frozen
+class _Making:
+    """From documents to what is read of them."""
+
+    tokenizer: Tokenizer
+    context: int
+    seed: int
+    folder: Path
+    paired: bool
+
+    def examples(self, documents: Sequence[Document], what: str = "the training text") -> Examples:
+        if self.paired:
+            return Pairs(self._pairs(documents), self.seed)
+        return Windows(tokenised(documents, self.tokenizer, self.folder), self.context, self.seed, what)
+
+    def held_out(self, documents: Sequence[Document]) -> HeldOutText:
+        texts = [each.text for each in documents]
+        if self.paired:
+            return HeldOutPairs(self._pairs(documents), texts, [each.key for each in documents])
+        tokens = tokenised(documents, self.tokenizer, self.folder)
+        size = _size(texts, tokens, self.tokenizer)
+        if len(tokens) < 2 or size <= 0:
+            raise DataError("held-out text must have a token to predict; give more text, or a larger held_out share")
+        return HeldOut(tokens, self.context, texts, size)
+
+    def _pairs(self, documents: Sequence[Document]) -> TokenPairs:
+        return TokenPairs.make(documents, self.tokenizer, self.context, self.folder)
+
+
+def _texts(documents: Sequence[Document]) -> Iterator[str]:
+    for each in documents:
+        if each.source is not None:
+            yield each.source
+        yield each.text
+
+
+def _all_paired(documents: Sequence[Document]) -> bool:
+    kinds = {each.source is not None for each in documents}
+    if len(kinds) > 1:
+        plain = next(each.name for each in documents if each.source is None)
+        raise DataError(f"either every document has a source or none has; {plain} has none, others have one")
+    return kinds == {True}
 
 
 def _refuse_leak(training: Sequence[Document], held_out: Sequence[Document]) -> None:
     if not training or not held_out:
         raise DataError("data must give training and held-out documents; one of the two is empty")
-    both = {each.text for each in training} & {each.text for each in held_out}
+    both = {each.key for each in training} & {each.key for each in held_out}
     if both:
-        names = sorted(each.name for each in held_out if each.text in both)
-        raise DataError(f"a document must not be trained on and held out too: {', '.join(names[:5])}")
+        names = sorted(each.name for each in held_out if each.key in both)
+        raise DataError(
+            f"a document must not be trained on and held out too: {', '.join(names[:5])}. Take it out of one of the "
+            "sources of text; a pair is the same as another where their sources are"
+        )
 
 
 def _size(texts: Sequence[str], tokens: Tokens, tokenizer: Tokenizer) -> int:

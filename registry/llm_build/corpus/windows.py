@@ -1,8 +1,7 @@
-"""Tokens read as windows. Legend: N tokens, B rows, T context."""
+"""Plain text read as windows. Legend: N tokens, B rows, T context."""
 
 from __future__ import annotations
 
-import lzma
 from collections.abc import Iterator, Sequence
 
 import attrs
@@ -11,7 +10,8 @@ import torch
 from torch import Tensor
 
 from llm_build.corpus.batch import IGNORED, Batch
-from llm_build.corpus.order import order
+from llm_build.corpus.examples import Example, collate, xz_bits
+from llm_build.corpus.order import drawn
 from llm_build.corpus.store import Tokens
 from llm_build.errors import DataError
 
@@ -20,31 +20,25 @@ class Windows:
     """Training windows of context + 1 tokens in a drawn order, each token a target once an epoch.
 
     Only the last few, which fill no window, are none. Window i starts at i · context. Raises `DataError` where there is
-    not one whole window.
+    not one whole window; `what` says of which text.
     """
 
-    def __init__(self, tokens: Tokens, context: int, seed: int) -> None:
+    def __init__(self, tokens: Tokens, context: int, seed: int, what: str = "the training text") -> None:
         self.tokens, self.context, self.seed = tokens, context, seed
         self.count = max(0, len(tokens) - 1) // context
         if self.count == 0:
             raise DataError(
-                f"the training text must fill one window of context + 1 = {context + 1} tokens; it has {len(tokens)}: "
+                f"{what} must fill one window of context + 1 = {context + 1} tokens; it has {len(tokens)}: "
                 "give more text, or a model with a smaller context"
             )
 
     def batch(self, position: int, rows: int) -> Batch:
         """The next `rows` windows, where `position` windows were read before; epochs follow each other."""
-        picked = np.stack([self._window(index) for index in self.indices(position, rows)]).astype(np.int64)
-        whole = torch.from_numpy(picked)
-        return Batch(tokens=whole[:, :-1], targets=whole[:, 1:])
+        return collate(self.draw(position, rows))
 
-    def indices(self, position: int, rows: int) -> Iterator[int]:
-        """Which windows those are."""
-        places = np.arange(position, position + rows, dtype=np.uint64)
-        epochs = places // np.uint64(self.count)
-        for epoch in np.unique(epochs):
-            inside = places[epochs == epoch] % np.uint64(self.count)
-            yield from order(self.seed, int(epoch), inside, self.count).tolist()
+    def draw(self, position: int, rows: int) -> Sequence[Example]:
+        """The same windows, one by one."""
+        return [Example(self._window(index)) for index in drawn(self.seed, self.count, position, rows)]
 
     def _window(self, index: int) -> Tokens:
         start = index * self.context
@@ -62,6 +56,7 @@ class HeldOut:
     context: int
     texts: Sequence[str] = attrs.field(repr=False)
     size: int
+    sources: Sequence[str] = attrs.field(default=(), init=False)
 
     @property
     def targets(self) -> int:
@@ -87,8 +82,7 @@ class HeldOut:
 
     def xz_bits(self) -> float:
         """Bits a byte that xz (preset 9) needs for the same documents, one after the other."""
-        raw = "".join(self.texts).encode()
-        return 8 * len(lzma.compress(raw, preset=9)) / len(raw)
+        return xz_bits(self.texts)
 
     def _pair(self, index: int) -> tuple[Tensor, Tensor]:
         start = index * self.context

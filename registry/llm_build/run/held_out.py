@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
-from llm_build.corpus import IGNORED, Batch, HeldOut
+from llm_build.corpus import IGNORED, Batch, HeldOutText
+from llm_build.progress import Progress, Silence
 
 if TYPE_CHECKING:
     from llm_build.run.compute import Compute
@@ -30,11 +31,18 @@ class Measured:
     whole: bool
 
 
-def measure(model: Any, held_out: HeldOut, compute: Compute, limit: int | None = None) -> Measured:
+def measure(
+    model: Any,
+    held_out: HeldOutText,
+    compute: Compute,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Measured:
     """The model's loss on all held-out text, or on about `limit` tokens of it, spread evenly and always the same.
 
-    The model is switched to evaluation and back.
+    The model is switched to evaluation and back. `progress` is told how many tokens of all are done.
     """
+    watcher = progress or Silence()
     training = model.training
     model.eval()
     nats, tokens = 0.0, 0
@@ -43,6 +51,7 @@ def measure(model: Any, held_out: HeldOut, compute: Compute, limit: int | None =
             with compute.autocast():
                 nats += token_nats(model, batch.map(compute.move))
             tokens += batch.counted()
+            watcher.count("tokens measured", tokens, held_out.targets)
     model.train(training)
     bits = nats / tokens * held_out.targets / held_out.size / math.log(2)
     return Measured(nats / tokens, bits, tokens, tokens == held_out.targets)

@@ -1,0 +1,35 @@
+"""The config of Project Gutenberg's books."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from llm_build import Config, Context, Problem, Share, component, many, share, size
+from llm_build_plugins.data._shared import check_held_out
+
+
+@component("data:gutenberg", module="llm_build_plugins.data.gutenberg_module:Gutenberg")
+class gutenberg(Config):
+    """Books of Project Gutenberg by their numbers, each one a document: `gutenberg { books = [84, 1342] }`.
+
+    A book is downloaded when a run first needs it and kept; after that no network is needed. Its text is what stands
+    between the lines `*** START OF …` and `*** END OF …`, without empty lines and without space around a line. The
+    address of a mirror goes into the environment variable LLM_BUILD_GUTENBERG_URL, with {id} for the number: a spec
+    may be a stranger's, so it cannot name one.
+    """
+
+    books: tuple[int, ...] = many(size(), least=1, doc="numbers of books, as in gutenberg.org/ebooks/84")
+    held_out: Share = share(default=Share.percent(5), doc="share of the text that is never trained on")
+    seed: int = size(low=0, default=0, doc="which books are held out")
+
+    def check(self, context: Context) -> Iterator[Problem]:
+        return check_held_out(self.held_out)
+
+    def check_books(self, context: Context) -> Iterator[Problem]:
+        twice = sorted({each for each in self.books if self.books.count(each) > 1})
+        if twice:
+            yield Problem(
+                field="books",
+                message=f"a book is read once; {', '.join(map(str, twice))} stands there more than once",
+                help="name each number once",
+            )
