@@ -50,6 +50,33 @@ def test_faulty_configs_are_refused(options: Any, expected: str) -> None:
     assert expected in str(caught.value)
 
 
+PAIRED = "counts tokens of windows as long as the context; pairs have lengths of their own"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected", "advice"),
+    [
+        ({"tokens": 64, "batch": 2}, f"tokens {PAIRED}", "write steps = 1_000, or epochs = 10"),
+        ({"steps": 2, "batch_tokens": 40}, f"batch_tokens {PAIRED}", "write batch = 64, which counts pairs"),
+        ({"batch": 2}, "pretrain takes exactly one of steps or epochs; none arrived", "write steps = 1_000"),
+        ({"steps": 2}, "pretrain takes batch; none arrived", "write batch = 8"),
+        (
+            {"steps": 2, "batch": 6, "accumulate": 4},
+            "accumulate must divide the batch of 6 sequences; 4 arrived",
+            "every part of a batch holds as many sequences as the others",
+        ),
+    ],
+)
+def test_what_means_nothing_for_pairs_is_refused(options: Any, expected: str, advice: str) -> None:
+    problems = parts.pretrain(**options).problems(Context(context=16, paired=True))
+    assert [(each.message, each.help) for each in problems] == [(expected, advice)]
+
+
+def test_steps_or_epochs_and_a_batch_are_right_for_pairs() -> None:
+    for length in ({"steps": 2}, {"epochs": 0.5}):
+        assert parts.pretrain(**length, batch=2).problems(Context(context=16, paired=True)) == []
+
+
 @pytest.mark.parametrize(
     ("length", "steps"),
     [("steps = 3, batch = 4", 3), ("tokens = 257, batch_tokens = 64", 5), ("epochs = 0.5, batch = 8", None)],
@@ -183,7 +210,7 @@ def test_a_held_out_loss_that_is_not_finite_names_its_step(texts: Path, tmp_path
 
 
 def test_a_prompt_that_does_not_fit_is_refused_before_training(texts: Path, tmp_path: Path) -> None:
-    with pytest.raises(GenerationError, match="a prompt must hold from 1 to 16 tokens"):
+    with pytest.raises(GenerationError, match="a prompt must hold from 0 to 16 tokens"):
         train(small_spec(texts, train=CALM), out=tmp_path / "run", device="cpu", prompts=["word " * 40])
     assert not (tmp_path / "run").exists()
 

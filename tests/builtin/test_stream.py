@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_build_plugins.generate._stream import TextStream
-from tests.builtin.test_tokenizer import ANY_TEXT, PLAIN, SPACED
+from tests.builtin.test_tokenizer import ANY_TEXT, PLAIN, every, every_bpe
 from tests.laws import law
 
-BOTH = pytest.mark.parametrize("tokenizer", [PLAIN, SPACED], ids=["plain", "prefix_space"])
 
-
-@BOTH
+@every
 @law
 @given(prompt=ANY_TEXT, tokens=st.lists(st.integers(0, 299), max_size=30))
 def test_the_pieces_add_up_to_the_decoded_text(tokenizer: Any, prompt: str, tokens: list[int]) -> None:
     before = tokenizer.encode(prompt) or [tokenizer.eos]
+    tokens = [each % tokenizer.vocab_size for each in tokens]
     stream = TextStream(tokenizer, before)
     text = "".join(stream.add(token) for token in tokens) + stream.end()
     whole = tokenizer.decode([*before, *tokens])
     assert tokenizer.decode(before) + text == whole
 
 
-@BOTH
+@every_bpe
 @law
 @given(prompt=ANY_TEXT, text=st.text(alphabet=st.sampled_from("aé日🙂 \n"), max_size=12))
 def test_no_piece_shows_half_a_character(tokenizer: Any, prompt: str, text: str) -> None:

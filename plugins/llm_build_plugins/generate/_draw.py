@@ -20,6 +20,7 @@ class Draw:
     ) -> None:
         self._sampler = sampler
         self._sources = [torch.Generator(device).manual_seed(each) for each in seeds]
+        self._eos = tokenizer.eos
         self._seen = torch.zeros(len(seeds), vocab, dtype=torch.bool, device=device)
         # rows of the embedding that no token has, and padding, are never text
         self._never = torch.arange(vocab, device=device) >= tokenizer.vocab_size
@@ -27,9 +28,14 @@ class Draw:
             self._never[tokenizer.pad] = True
 
     def saw(self, tokens: Tensor, counts: Sequence[int]) -> None:
-        """Note the first counts[b] tokens of each row b of [B, T] as seen, for the repetition penalty."""
+        """Note the first counts[b] tokens of each row b of [B, T] as seen, for the repetition penalty.
+
+        [eos] is never one of them: where a text begins with it, nothing is repeated where it ends.
+        """
         for row, count in enumerate(counts):
             self._seen[row, tokens[row, :count]] = True
+        if self._eos is not None:
+            self._seen[:, self._eos] = False
 
     def next(self, logits: Tensor) -> Tensor:
         """logits [B, V] → tokens [B, 1], each drawn with its row's own chance: argmax(p / Exponential(1))."""

@@ -9,11 +9,16 @@ from llm_build import Config, component, part, size, text
 
 @component("generator:decode", module="llm_build_plugins.generate.decode_module:Decode")
 class decode(Config):
-    """Reads the prompts once, then writes one token a row and step, keeping what each layer has to remember."""
+    """Reads the prompts once, then writes one token a row and step, keeping what each layer has to remember.
+
+    A model with an encoder is given the prompt as its source.
+    """
 
     sampler: Any = part("sampler", default="temperature", doc="which tokens may follow, and how likely")
     cache: Any = part("cache", default="dense", doc="how what the layers remember lies in memory")
     max_new: int = size(default=256, doc="most tokens that are written after a prompt; the context ends a text too")
     prompt: str | None = text(
-        default=None, optional=True, doc="what to begin with where nobody says; none is the start of a document"
+        default=None,
+        optional=True,
+        doc="what to begin with or to read where nobody says; none: [eos], a held-out source",
     )

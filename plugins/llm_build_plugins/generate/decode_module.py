@@ -1,14 +1,15 @@
-"""Decoding token by token. Legend: B rows, T positions of the longest prompt, D model dim, V vocabulary."""
+"""Decoding token by token. Legend: B rows, T positions of the longest prompt, M of the longest source, D model dim,
+V vocabulary."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from llm_build import GenerationError, Piece, make_state
+from llm_build import GenerationError, Piece, SourceModel, make_state, source_tokens
 from llm_build_plugins.generate._draw import Draw
 from llm_build_plugins.generate._stream import TextStream
 
@@ -23,7 +24,10 @@ SEEDS = 2**63
 
 
 class Decode:
-    """Prefill, then one token a row and step. A row that is finished takes no part: its `count` is 0."""
+    """Prefill, then one token a row and step. A row that is finished takes no part: its `count` is 0.
+
+    A model that reads a source is given the prompt as that: it is encoded once, and its row begins with [eos].
+    """
 
     def __init__(self, config: decode, context: Context) -> None:
         self.sampler = config.part("sampler", context)
@@ -35,25 +39,41 @@ class Decode:
         self, model: Any, tokenizer: Tokenizer, prompts: Sequence[str], *, max_new: int | None = None, seed: int = 0
     ) -> Iterator[Piece]:
         """Continue every prompt; see `Generator`. Raises `GenerationError` before anything is computed."""
-        rows = [_encoded(tokenizer, each, model.context) for each in prompts]
+        sources: list[list[int]] = []
+        if isinstance(model, SourceModel):
+            sources = [_source(tokenizer, each, model.context) for each in prompts]
+            rows = [each[-1:] for each in sources]
+        else:
+            rows = [_encoded(tokenizer, each, model.context) for each in prompts]
         limit = self.max_new if max_new is None else max_new
-        return self._pieces(model, tokenizer, rows, limit, seed) if rows else iter(())
+        return self._pieces(model, tokenizer, rows, sources, limit, seed) if rows else iter(())
 
     def _pieces(
-        self, model: Any, tokenizer: Tokenizer, prompts: list[list[int]], limit: int, seed: int
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        prompts: list[list[int]],
+        sources: list[list[int]],
+        limit: int,
+        seed: int,
     ) -> Iterator[Piece]:
         rows = [
             Row(tokenizer, index, each, min(limit, model.context - len(each))) for index, each in enumerate(prompts)
         ]
         yield from (row.finished("length") for row in rows if row.left == 0)
+        if not any(row.left for row in rows):
+            return
         counts = [len(each) for each in prompts]
         tokens = _padded(prompts, next(model.parameters()).device)
         draw = Draw(self.sampler, tokenizer, model.vocab, [(seed + row.index) % SEEDS for row in rows], tokens.device)
         capacity = max(count + row.left for count, row in zip(counts, rows, strict=True))
-        state = make_state(model, len(rows), capacity, tokens.shape[1], cache=self.cache)
+        longest = max((len(each) for each in sources), default=0)
+        state = make_state(model, len(rows), capacity, tokens.shape[1], memory=longest, cache=self.cache)
+        reading = _read(model, sources, tokens.device) if sources else {}
         while any(row.left for row in rows):
             draw.saw(tokens, counts)
-            tokens = draw.next(_last_logits(model, state, tokens, counts))
+            tokens = draw.next(_last_logits(model, state, tokens, counts, reading))
+            reading = {}  # the state has stored it
             for row, token in zip(rows, tokens[:, 0].tolist(), strict=True):
                 if row.left:
                     yield from row.take(token)
@@ -86,9 +106,7 @@ class Row:
 
 def _encoded(tokenizer: Tokenizer, prompt: str, context: int) -> list[int]:
     """The tokens of a prompt; an empty one begins as a document does, after [eos]."""
-    if prompt.encode(errors="replace").decode() != prompt:
-        raise GenerationError("a prompt must be text that UTF-8 can hold; a byte that is no UTF-8 arrived")
-    tokens = tokenizer.encode(prompt)
+    tokens = _tokens(tokenizer, prompt)
     if not tokens:
         if tokenizer.eos is None:
             raise GenerationError(
@@ -102,6 +120,27 @@ def _encoded(tokenizer: Tokenizer, prompt: str, context: int) -> list[int]:
     return tokens
 
 
+def _source(tokenizer: Tokenizer, prompt: str, context: int) -> list[int]:
+    """The tokens of a prompt that is read as a source; [eos] is the last."""
+    if not _tokens(tokenizer, prompt):
+        raise GenerationError(
+            "this model reads a source before it writes; an empty prompt arrived: give some text, such as --prompt TEXT"
+        )
+    tokens = source_tokens(prompt, tokenizer)
+    if len(tokens) > context:
+        raise GenerationError(
+            f"a source must fit into the model's context of {context} tokens, [eos] included; {len(tokens)} arrived: "
+            "shorten the prompt"
+        )
+    return tokens
+
+
+def _tokens(tokenizer: Tokenizer, prompt: str) -> list[int]:
+    if prompt.encode(errors="replace").decode() != prompt:
+        raise GenerationError("a prompt must be text that UTF-8 can hold; a byte that is no UTF-8 arrived")
+    return tokenizer.encode(prompt)
+
+
 def _padded(prompts: Sequence[Sequence[int]], device: torch.device) -> Tensor:
     """tokens [B, T], real ones first in their row."""
     tokens = torch.zeros(len(prompts), max(len(each) for each in prompts), dtype=torch.int64)
@@ -111,11 +150,20 @@ def _padded(prompts: Sequence[Sequence[int]], device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def _last_logits(model: Any, state: State, tokens: Tensor, counts: Sequence[int]) -> Tensor:
+def _read(model: SourceModel, sources: Sequence[Sequence[int]], device: torch.device) -> dict[str, Tensor]:
+    """What the first call on a state is given of the sources: a memory [B, M, D], and how much of each row is real."""
+    count = torch.tensor([len(each) for each in sources], device=device)
+    return {"memory": model.encode(_padded(sources, device), count), "memory_count": count}
+
+
+@torch.no_grad()
+def _last_logits(
+    model: Any, state: State, tokens: Tensor, counts: Sequence[int], reading: Mapping[str, Tensor]
+) -> Tensor:
     """[B, V] logits after the last real token of each row; those of a row without one mean nothing."""
     state.reserve(counts)
     count = torch.tensor(counts, device=tokens.device)
-    hidden, _ = model.hidden(tokens, state, count=count)
+    hidden, _ = model.hidden(tokens, state, count=count, **reading)
     rows = torch.arange(len(counts), device=tokens.device)
     logits: Tensor = model.head(hidden[rows, (count - 1).clamp(min=0)])
     return logits

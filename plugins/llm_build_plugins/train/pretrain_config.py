@@ -1,4 +1,4 @@
-"""The config of training on plain text."""
+"""The config of training on plain text, or on pairs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from llm_build import Config, Context, Problem, Share, amount, component, number
 
 @component("trainer:pretrain", module="llm_build_plugins.train.pretrain_module:Pretrain")
 class pretrain(Config):
-    """Train on windows of plain text, in a drawn order, and keep the weights with the best held-out loss.
+    """Train on windows of plain text or on pairs, in a drawn order, and keep the weights with the best held-out loss.
 
-    Its length is one of `steps`, `epochs` and `tokens`; its batch one of `batch` (sequences) and `batch_tokens`. A
-    batch is what one optimiser step sees; `accumulate` only says in how many parts it goes through the model.
+    Its length is one of `steps`, `epochs` and `tokens`; its batch one of `batch` (sequences) and `batch_tokens`. Pairs
+    have lengths of their own, so there only `steps`, `epochs` and `batch` say something. A batch is what one optimiser
+    step sees; `accumulate` only says in how many parts it goes through the model.
     """
 
     steps: int | None = size(default=None, optional=True, doc="optimiser steps")
-    epochs: float | None = number(default=None, above=0, optional=True, doc="passes over the training text")
+    epochs: float | None = number(default=None, above=0, optional=True, doc="passes over the training data")
     tokens: int | None = size(default=None, optional=True, doc="training tokens")
     batch: int | None = size(
-        high=2**20, default=None, optional=True, doc="sequences a step, each as long as the model's context"
+        high=2**20, default=None, optional=True, doc="sequences a step: pairs, or texts as long as the model's context"
     )
     batch_tokens: int | None = size(high=2**34, default=None, optional=True, doc="tokens a step")
     accumulate: int = size(default=1, doc="parts that a batch is cut into, one after the other, to save memory")
@@ -44,7 +45,7 @@ class pretrain(Config):
         if self.steps is not None:
             return self.steps
         sequences = self.sequences(context)
-        if self.tokens is None or not sequences or context.context is None:
+        if context.paired or self.tokens is None or not sequences or context.context is None:
             return None
         return math.ceil(self.tokens / (sequences * context.context))
 
@@ -55,10 +56,18 @@ class pretrain(Config):
         return self.batch_tokens // context.context
 
     def check_length(self, context: Context) -> Iterator[Problem]:
-        yield from self._exactly_one("steps", "epochs", "tokens", example="steps = 1_000")
+        if context.paired and self.tokens is not None:
+            yield _no_length("tokens", "write steps = 1_000, or epochs = 10")
+        else:
+            among = ("steps", "epochs") if context.paired else ("steps", "epochs", "tokens")
+            yield from self._exactly_one(*among, example="steps = 1_000")
 
     def check_batch(self, context: Context) -> Iterator[Problem]:
-        yield from self._exactly_one("batch", "batch_tokens", example="batch = 8")
+        if context.paired and self.batch_tokens is not None:
+            yield _no_length("batch_tokens", "write batch = 64, which counts pairs")
+        else:
+            among = ("batch",) if context.paired else ("batch", "batch_tokens")
+            yield from self._exactly_one(*among, example="batch = 8")
 
     def check_batches(self, context: Context) -> Iterator[Problem]:
         yield from self._whole_batches(context)
@@ -75,11 +84,11 @@ class pretrain(Config):
         stated = [each for each in fields if getattr(self, each) is not None]
         if len(stated) == 1:
             return
-        names = " or ".join([", ".join(fields[:-1]), fields[-1]])
+        names = f"exactly one of {', '.join(fields[:-1])} or {fields[-1]}" if len(fields) > 1 else fields[0]
         yield Problem(
             field=stated[-1] if stated else "",
-            message=f"pretrain takes exactly one of {names}; {' and '.join(stated) or 'none'} arrived",
-            help=f"keep one of them, such as {example}",
+            message=f"pretrain takes {names}; {' and '.join(stated) or 'none'} arrived",
+            help=f"keep one of them, such as {example}" if stated else f"write {example}",
         )
 
     def _whole_batches(self, context: Context) -> Iterator[Problem]:
@@ -99,3 +108,11 @@ class pretrain(Config):
                 message=f"accumulate must divide the batch of {sequences} sequences; {self.accumulate} arrived",
                 help="every part of a batch holds as many sequences as the others",
             )
+
+
+def _no_length(field: str, advice: str) -> Problem:
+    return Problem(
+        field=field,
+        message=f"{field} counts tokens of windows as long as the context; pairs have lengths of their own",
+        help=advice,
+    )

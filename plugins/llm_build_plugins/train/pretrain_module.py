@@ -1,4 +1,4 @@
-"""The training loop for plain text."""
+"""The training loop for plain text, and for pairs."""
 
 from __future__ import annotations
 

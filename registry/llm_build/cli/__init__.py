@@ -18,6 +18,7 @@ VERBS = {
     "check": "find every fault of a spec, without building it",
     "train": "train a spec's model into a run directory",
     "generate": "let a trained model write",
+    "eval": "measure a trained model on text",
 }
 
 FINE, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130

@@ -63,6 +63,19 @@ def compute_options(command: F) -> F:
     return cast("F", wrapped)
 
 
+def run_options(command: F) -> F:
+    """`--out` and `--init` for a verb that trains."""
+    wrapped: Any = click.option(
+        "--init",
+        metavar="RUN",
+        help="Start from the weights of this run, with its tokenizer; its model must be the one of SPEC.",
+    )(command)
+    wrapped = click.option(
+        "--out", metavar="RUN", help="The run directory; otherwise runs/NAME-1, or the next number that is free."
+    )(wrapped)
+    return cast("F", wrapped)
+
+
 def spec_options(command: F) -> F:
     """`--set` and `--plugin` for a verb that reads a spec."""
     wrapped: Any = click.option(

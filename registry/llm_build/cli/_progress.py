@@ -26,27 +26,33 @@ class Lines:
 
     def __init__(self) -> None:
         self._steps = 0
-        self._begun = self._shown = 0.0
+        self._begun = self._shown = time.monotonic()
 
     def count(self, what: str, done: int, total: int) -> None:
-        self.say(f"{what}: {done} of {total}")
+        if self._due(done in {0, total}):
+            self.say(f"{what}: {done:_} of {total:_}")
 
     def begin(self, steps: int) -> None:
         self._steps = steps
         self._begun = self._shown = time.monotonic()
 
     def step(self, done: int, loss: float, rate: float) -> None:
-        now = time.monotonic()
-        if now - self._shown < SECONDS_BETWEEN_LINES and done != self._steps:
+        if not self._due(done == self._steps):
             return
-        self._shown = now
-        left = (now - self._begun) / done * (self._steps - done)
+        left = (time.monotonic() - self._begun) / done * (self._steps - done)
         self.say(f"step {done}/{self._steps}  loss {loss:.3f}  {rate:,.0f} tokens/s  {clock(left)} left")
 
     def say(self, text: str) -> None:
         click.echo(text, err=True)
 
     def end(self) -> None: ...
+
+    def _due(self, last: bool) -> bool:
+        now = time.monotonic()
+        if now - self._shown < SECONDS_BETWEEN_LINES and not last:
+            return False
+        self._shown = now
+        return True
 
 
 class Bar:

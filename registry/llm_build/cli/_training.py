@@ -23,6 +23,7 @@ def trained(
     sets: Sequence[str],
     plugins: Sequence[str],
     out: str | None,
+    init: str | None,
     device: str,
     dtype: str,
     seed: int,
@@ -38,6 +39,7 @@ def trained(
     result = train(
         read.config,
         out=out,
+        init=init,
         name=Path(spec).stem,
         source=read.source.text,
         device=device,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("generate", short_help="let a trained model write")
 @click.argument("run")
-@click.option("--prompt", "prompts", multiple=True, help="What to continue; may be given several times.")
+@click.option("--prompt", "prompts", multiple=True, help="What to continue, or to read; may be given several times.")
 @click.option("--samples", type=click.IntRange(1, 1_000), default=1, show_default=True, help="Texts for each prompt.")
 @click.option("--max-new", type=click.IntRange(min=1), help="Most tokens of a text; otherwise the spec's `max_new`.")
 @spec_options
@@ -36,6 +36,9 @@ def command(
 ) -> None:
     """Continue each prompt with the model of a RUN directory; one text is shown as it is written.
 
+    A model that reads a source is given the prompt as that, and what it writes is shown: alone, or behind the source
+    where there are several and no -q.
+
     `--set` changes the run's spec for this once: `--set "generate.sampler = greedy"`.
     """
     _refuse_spec(Path(run))
@@ -48,15 +51,28 @@ def command(
     if len(rows) == 1:
         _stream(opened, rows[0], max_new)
         return
-    for number, text in enumerate(opened.generate_batch(rows, max_new=max_new), 1):
-        if not quiet:
-            click.secho(f"──── text {number} of {len(rows)} ────", bold=True)
+    texts = opened.generate_batch(rows, max_new=max_new)
+    if quiet:
+        _plain(texts)
+    else:
+        _titled(opened.shown(rows, texts))
+
+
+def _plain(texts: Sequence[str]) -> None:
+    for text in texts:
+        click.echo(text)
+
+
+def _titled(texts: Sequence[str]) -> None:
+    for number, text in enumerate(texts, 1):
+        click.secho(f"──── text {number} of {len(texts)} ────", bold=True)
         click.echo(text)
 
 
 def _stream(opened: Run, prompt: str | None, max_new: int | None) -> None:
     pieces = opened.stream([prompt], max_new=max_new)
-    click.echo(opened.prompt if prompt is None else prompt, nl=False)
+    if not opened.reads_source:
+        click.echo(opened.prompt if prompt is None else prompt, nl=False)
     for piece in pieces:
         click.echo(piece.text, nl=False)
     click.echo()

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from llm_build.cli._options import compute_options, spec_options
+from llm_build.cli._options import compute_options, run_options, spec_options
 from llm_build.cli._training import trained
 
 
 @click.command("train", short_help="train a spec's model into a run directory")
 @click.argument("spec")
-@click.option("--out", metavar="RUN", help="The run directory; otherwise runs/NAME-1, or the next number that is free.")
+@run_options
 @spec_options
 @compute_options
 def command(spec: str, **options: Any) -> None:

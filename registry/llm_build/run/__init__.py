@@ -2,6 +2,7 @@
 
 from llm_build.run.compute import Compute
 from llm_build.run.directory import RunDirectory
+from llm_build.run.evaluation import Evaluation
 from llm_build.run.held_out import Measured, measure
 from llm_build.run.job import Job, Outcome
 from llm_build.run.opened import Run, open_run
@@ -9,6 +10,7 @@ from llm_build.run.training import Trained, train
 
 __all__ = [
     "Compute",
+    "Evaluation",
     "Job",
     "Measured",
     "Outcome",

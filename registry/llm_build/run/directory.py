@@ -55,6 +55,14 @@ class RunDirectory:
             raise RunError(f"{place} is no run directory: it has no spec.llm")
         return cls(place)
 
+    @classmethod
+    def trained(cls, path: str | Path) -> RunDirectory:
+        """A run that is there and has weights. Raises `RunError` as `existing` does, and where it has none."""
+        directory = cls.existing(path)
+        if not directory.weights.is_file():
+            raise RunError(f"{path} has no weights (model.safetensors): its training ended before the first were kept")
+        return directory
+
     @property
     def spec(self) -> Path:
         return self.path / "spec.llm"

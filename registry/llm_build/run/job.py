@@ -11,7 +11,7 @@ from llm_build.checkpoint import load_weights, save_weights
 from llm_build.corpus import Corpus
 from llm_build.interfaces import Generator, Tokenizer
 from llm_build.progress import Progress, Silence
-from llm_build.run.completion import complete
+from llm_build.run.completion import complete, shown, usual_prompts
 from llm_build.run.compute import Compute
 from llm_build.run.directory import RunDirectory
 from llm_build.run.held_out import Measured, measure
@@ -60,13 +60,17 @@ class Job:
         load_weights(self.model, self.directory.weights)
 
     def sample(self, step: int, count: int, max_new: int) -> Sequence[str]:
-        """Write a few texts, keep them in samples.txt and show the first; nothing without a generator."""
+        """Write a few texts, keep them in samples.txt and show the first; nothing without a generator.
+
+        They begin with the spec's prompt; without one, a model that reads a source is given some that are held out.
+        """
         if self.generator is None or count == 0:
             return []
         training = self.model.training
         self.model.eval()
-        prompts = [self.generator.prompt] * count
-        texts = complete(self.generator, self.model, self.tokenizer, prompts, max_new=max_new, seed=self.compute.seed)
+        prompts = usual_prompts(self.generator, self.model, self.corpus.held_out.sources, count)
+        written = complete(self.generator, self.model, self.tokenizer, prompts, max_new=max_new, seed=self.compute.seed)
+        texts = shown(self.model, prompts, written)
         self.model.train(training)
         self.directory.add_samples(step, texts)
         self.progress.say(f"step {step} writes: {' '.join(texts[0].split())[:100]}")

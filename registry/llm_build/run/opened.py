@@ -13,11 +13,13 @@ from llm_build.checkpoint import load_weights
 from llm_build.components import Config
 from llm_build.context import Context
 from llm_build.errors import GenerationError, RunError
-from llm_build.interfaces import Generator, Piece, Tokenizer
+from llm_build.interfaces import Generator, Piece, SourceModel, Tokenizer
+from llm_build.progress import Progress
 from llm_build.resolve import load, resolve
-from llm_build.run.completion import complete
+from llm_build.run.completion import complete, shown
 from llm_build.run.compute import Compute
 from llm_build.run.directory import RunDirectory
+from llm_build.run.evaluation import Evaluation, evaluate
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -34,7 +36,8 @@ class Run:
     def generate(self, prompt: str | None = None, *, max_new: int | None = None, seed: int | None = None) -> str:
         """The prompt with what the model writes after it; None is the prompt of the spec.
 
-        Raises `GenerationError` where the spec has no generator or the prompt does not fit into the context.
+        A model that reads a source is given the prompt as that, and what it writes is returned alone. Raises
+        `GenerationError` where the spec has no generator or the prompt does not fit into the context.
         """
         return self.generate_batch([prompt], max_new=max_new, seed=seed)[0]
 
@@ -53,10 +56,28 @@ class Run:
         generator, chosen = self._writer(), self.compute.seed if seed is None else seed
         return generator.generate(self.model, self.tokenizer, self._prompts(prompts), max_new=max_new, seed=chosen)
 
+    def evaluate(self, data: Config | None = None, *, progress: Progress | None = None) -> Evaluation:
+        """Measure the model on what the data of its spec holds out, or on all of `data`, held out there or not.
+
+        The figures are those of the end of training where the weights are as wide as they were then (`open_run` with
+        `narrow=False`). Raises `SpecError` for data that does not suit the model, `DataError` where there is none or it
+        cannot be read.
+        """
+        return evaluate(self.config, self.model, self.tokenizer, self.compute, data, progress)
+
     @property
     def prompt(self) -> str:
         """What is continued where no prompt is given."""
         return self._writer().prompt
+
+    def shown(self, prompts: Sequence[str | None], texts: Sequence[str]) -> list[str]:
+        """Texts for a person to read: what was made of a source stands behind it."""
+        return shown(self.model, self._prompts(prompts), texts)
+
+    @property
+    def reads_source(self) -> bool:
+        """Whether a prompt is a source that the model reads, and no part of the text."""
+        return isinstance(self.model, SourceModel)
 
     def _writer(self) -> Generator:
         if self.generator is None:
@@ -74,22 +95,20 @@ def open_run(
     dtype: str = "auto",
     seed: int = 0,
     config: Config | None = None,
+    narrow: bool = True,
 ) -> Run:
     """The run in a directory: its spec (or `config` in its place), its kept weights and its tokenizer.
 
-    Raises `RunError` where the directory is missing, has no weights, or has weights of another model.
+    `narrow`: the weights take the dtype of the products, with which writing is fastest; otherwise they are as wide as
+    in training. Raises `RunError` where the directory is missing, has no weights, or has weights of another model.
     """
-    place = RunDirectory.existing(directory)
-    if not place.weights.is_file():
-        raise RunError(
-            f"{place.path} has no weights (model.safetensors): its training ended before the first were kept"
-        )
+    place = RunDirectory.trained(directory)
     compute = Compute.choose(device, dtype, seed)
     spec: Any = config if config is not None else load(place.spec)
     filled: Any = resolve(spec, Context())
     tokenizer = filled.part("tokenizer", Context())
     tokenizer.load(place.tokenizer)
-    model = build(filled, device=compute.device, dtype=compute.dtype, seed=seed)
+    model = build(filled, device=compute.device, dtype=compute.dtype if narrow else compute.weights, seed=seed)
     if tokenizer.vocab_size > model.vocab:
         raise RunError(
             f"the model's vocab must hold the tokenizer's {tokenizer.vocab_size:_} entries; it is {model.vocab:_}: "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import attrs
 import torch
 
 from llm_build.assemble import build
-from llm_build.components import UNSET, Config
+from llm_build.checkpoint import load_weights
+from llm_build.components import UNSET, Config, can
 from llm_build.context import Context
 from llm_build.corpus import prepare
 from llm_build.errors import GenerationError, TrainingError
@@ -19,11 +20,13 @@ from llm_build.interfaces import Tokenizer
 from llm_build.progress import Progress, Silence
 from llm_build.resolve import resolve
 from llm_build.resolve.raising import write
+from llm_build.run.completion import shown, usual_prompts
 from llm_build.run.compute import Compute
 from llm_build.run.curve import draw_curve
 from llm_build.run.directory import RunDirectory
 from llm_build.run.job import Job, Outcome
 from llm_build.run.opened import Run
+from llm_build.run.origin import Origin
 from llm_build.run.provenance import provenance
 
 NEEDED = {
@@ -35,18 +38,36 @@ NEEDED = {
 
 @attrs.frozen(kw_only=True)
 class Trained:
-    """A finished run: what came of it, what xz needs for the same held-out bytes, and the run, ready to write."""
+    """A finished run: what came of it, what xz needs for the same held-out bytes, and the run, ready to write.
+
+    `sources` are the held-out ones, for a model that reads a source; `curve` says where the loss curve lies.
+    """
 
     outcome: Outcome
     xz_bits: float
     run: Run
     curve: str
+    sources: Sequence[str] = attrs.field(default=(), repr=False)
+
+    def samples(self, count: int, prompt: str | None = None, max_new: int | None = None) -> list[str]:
+        """Texts for a person to read, kept in samples.txt too: all after `prompt`, or after what the spec says.
+
+        Without either, a model that reads a source is given held-out ones. Text n is drawn with the seed plus n - 1.
+        """
+        run = self.run
+        if run.generator is None or count == 0:
+            return []
+        prompts = usual_prompts(run.generator, run.model, self.sources, count) if prompt is None else [prompt] * count
+        texts = shown(run.model, prompts, run.generate_batch(prompts, max_new=max_new))
+        run.directory.add_samples(self.outcome.best_step, texts)
+        return texts
 
 
 def train(
     config: Config,
     *,
     out: str | Path | None = None,
+    init: str | Path | None = None,
     name: str = "run",
     source: str | None = None,
     device: str = "auto",
@@ -57,59 +78,101 @@ def train(
 ) -> Trained:
     """Train the model of a spec and leave a run directory: `out`, or else `runs/<name>-<number>`.
 
-    `source` is the text that the spec was written as; `prompts` will be continued afterwards, and one that does not fit
-    is refused now. Raises `SpecError`, `DataError`, `RunError` and `TrainingError`;
-    nothing is written before the spec and the data are found to be right.
+    `init` is a run to start from: its weights, and its tokenizer, which learns nothing more. `source` is the text that
+    the spec was written as; `prompts` will be continued afterwards, and one that does not fit is refused now. Raises
+    `SpecError`, `DataError`, `RunError` and `TrainingError`; nothing is written before the spec, the data and `init`
+    are found to be right.
     """
     filled: Any = resolve(config, Context())
     _refuse_missing(filled)
     config = _stated_vocab(config, filled)
     compute = Compute.choose(device, dtype, seed)
+    origin = None if init is None else Origin.of(init, filled)
+
+    def claim() -> RunDirectory:
+        directory = RunDirectory.create(out) if out is not None else RunDirectory.next_free("runs", name)
+        _describe(directory, config, filled, source, origin)
+        return directory
+
     watcher = progress or Silence()
+    try:
+        job = _job(filled, compute, origin, prompts, watcher, claim)
+        outcome = _train(filled.part("train", Context()), job)
+    finally:
+        watcher.end()
+    job.model.eval()
+    run = Run(
+        config=config,
+        model=job.model,
+        tokenizer=job.tokenizer,
+        generator=job.generator,
+        compute=compute,
+        directory=job.directory,
+    )
+    held_out = job.corpus.held_out
+    return Trained(
+        outcome=outcome,
+        xz_bits=held_out.xz_bits(),
+        run=run,
+        curve=draw_curve(job.directory),
+        sources=held_out.sources,
+    )
+
+
+def _job(
+    filled: Any,
+    compute: Compute,
+    origin: Origin | None,
+    prompts: Sequence[str],
+    progress: Progress,
+    claim: Callable[[], RunDirectory],
+) -> Job:
+    """All that a trainer is handed; the directory is claimed when nothing is left to be refused."""
     tokenizer = filled.part("tokenizer", Context())
-    corpus = prepare(filled.part("data", Context()), tokenizer, filled.model.context, seed, progress=watcher)
-    trainer, generator = filled.part("train", Context()), filled.part("generate", Context())
-    for prompt in [] if generator is None else [generator.prompt, *prompts]:
-        _refuse_prompt(prompt, tokenizer, filled.model.context)
-    model = build(filled, device=compute.device, dtype=compute.weights, seed=seed)
+    if origin is not None:
+        origin.give(tokenizer)
+    data, context = filled.part("data", Context()), filled.model.context
+    corpus = prepare(data, tokenizer, context, compute.seed, progress=progress)
+    generator = filled.part("generate", Context())
+    if generator is not None:
+        _refuse_prompts(generator.prompt, prompts, tokenizer, filled.model)
+    model = build(filled, device=compute.device, dtype=compute.weights, seed=compute.seed)
     _refuse_small_vocab(tokenizer.vocab_size, model.vocab)
-    directory = RunDirectory.create(out) if out is not None else RunDirectory.next_free("runs", name)
-    _describe(directory, config, filled, source)
+    if origin is not None:
+        load_weights(model, origin.directory.weights)
+    directory = claim()
     tokenizer.save(directory.tokenizer)
-    job = Job(
+    return Job(
         model=model,
         tokenizer=tokenizer,
         corpus=corpus,
         compute=compute,
         directory=directory,
-        progress=watcher,
+        progress=progress,
         generator=generator,
     )
-    outcome = _train(trainer, job)
-    model.eval()
-    run = Run(
-        config=config, model=model, tokenizer=tokenizer, generator=generator, compute=compute, directory=directory
-    )
-    return Trained(outcome=outcome, xz_bits=corpus.held_out.xz_bits(), run=run, curve=draw_curve(directory))
 
 
 def _train(trainer: Any, job: Job) -> Outcome:
     devices = [job.compute.device] if job.compute.device.type == "cuda" else []
-    try:
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(job.compute.seed)  # dropout draws from torch's own source
-            outcome: Outcome = trainer.train(job)
-    finally:
-        job.progress.end()
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(job.compute.seed)  # dropout draws from torch's own source
+        outcome: Outcome = trainer.train(job)
     return outcome
 
 
-def _refuse_prompt(prompt: str, tokenizer: Tokenizer, context: int) -> None:
-    count = len(tokenizer.encode(prompt))
-    if count > context or (count == 0 and tokenizer.eos is None):
-        raise GenerationError(
-            f"a prompt must hold from 1 to {context} tokens, the model's context; {count} arrived: change the prompt"
-        )
+def _refuse_prompts(usual: str, stated: Sequence[str], tokenizer: Tokenizer, model: Any) -> None:
+    reads_source = can(model, "encoder")
+    # an empty prompt is the start of a document; a source has to hold something, and ends with [eos]
+    least = 1 if reads_source or tokenizer.eos is None else 0
+    most = model.context - int(reads_source)
+    for prompt in stated if reads_source and not usual else [usual, *stated]:
+        count = len(tokenizer.encode(prompt))
+        if not least <= count <= most:
+            raise GenerationError(
+                f"a prompt must hold from {least} to {most} tokens with a context of {model.context}; {count} arrived: "
+                "change the prompt"
+            )
 
 
 def _stated_vocab(config: Any, filled: Any) -> Config:
@@ -120,11 +183,13 @@ def _stated_vocab(config: Any, filled: Any) -> Config:
     return stated
 
 
-def _describe(directory: RunDirectory, config: Config, filled: Config, source: str | None) -> None:
+def _describe(
+    directory: RunDirectory, config: Config, filled: Config, source: str | None, origin: Origin | None
+) -> None:
     text = write(config)
     directory.spec.write_text(text, encoding="utf-8")
     directory.source.write_text(text if source is None else source, encoding="utf-8")
-    directory.versions.write_text(json.dumps(provenance(filled), indent=2) + "\n", encoding="utf-8")
+    directory.versions.write_text(json.dumps(provenance(filled, origin), indent=2) + "\n", encoding="utf-8")
 
 
 def _refuse_missing(spec: Any) -> None:
