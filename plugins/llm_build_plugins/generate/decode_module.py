@@ -3,21 +3,25 @@ V vocabulary."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from llm_build import GenerationError, Piece, SourceModel, make_state, source_tokens
+from llm_build_plugins.generate._capture import Replay
 from llm_build_plugins.generate._draw import Draw
 from llm_build_plugins.generate._stream import TextStream
 
 if TYPE_CHECKING:
     from llm_build import Context, State
     from llm_build.interfaces import Tokenizer
+    from llm_build_plugins.generate._capture import Forward
     from llm_build_plugins.generate.decode_config import decode
 
+    Following = Callable[[Tensor, Sequence[int]], Tensor]
 
 SEEDS = 2**63
 """How many seeds there are."""
@@ -32,6 +36,7 @@ class Decode:
     def __init__(self, config: decode, context: Context) -> None:
         self.sampler = config.part("sampler", context)
         self.cache = config.part("cache", context)
+        self.capture = config.capture
         self.max_new = config.max_new
         self.prompt = config.prompt or ""
 
@@ -69,15 +74,25 @@ class Decode:
         capacity = max(count + row.left for count, row in zip(counts, rows, strict=True))
         longest = max((len(each) for each in sources), default=0)
         state = make_state(model, len(rows), capacity, tokens.shape[1], memory=longest, cache=self.cache)
-        reading = _read(model, sources, tokens.device) if sources else {}
-        while any(row.left for row in rows):
+        following = self._following(model, state, tokens.device)
+        logits = _prefill(model, state, tokens, counts, sources)
+        while True:
             draw.saw(tokens, counts)
-            tokens = draw.next(_last_logits(model, state, tokens, counts, reading))
-            reading = {}  # the state has stored it
+            tokens = draw.next(logits)
             for row, token in zip(rows, tokens[:, 0].tolist(), strict=True):
                 if row.left:
                     yield from row.take(token)
             counts = [int(row.left > 0) for row in rows]
+            if not any(counts):
+                return
+            logits = following(tokens, counts)
+
+    def _following(self, model: Any, state: State, device: torch.device) -> Following:
+        """What takes the steps after the first."""
+        step = partial(_last_logits, model, state)
+        if self.capture and device.type == "cuda":
+            return Replay(step, state, device)
+        return partial(_eager, step, state, device)
 
 
 class Row:
@@ -150,20 +165,28 @@ def _padded(prompts: Sequence[Sequence[int]], device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def _read(model: SourceModel, sources: Sequence[Sequence[int]], device: torch.device) -> dict[str, Tensor]:
-    """What the first call on a state is given of the sources: a memory [B, M, D], and how much of each row is real."""
-    count = torch.tensor([len(each) for each in sources], device=device)
-    return {"memory": model.encode(_padded(sources, device), count), "memory_count": count}
+def _prefill(
+    model: Any, state: State, tokens: Tensor, counts: Sequence[int], sources: Sequence[Sequence[int]]
+) -> Tensor:
+    """The first call on a state: tokens [B, T], and of the sources a memory [B, M, D] → logits [B, V]."""
+    state.reserve(counts)
+    count = torch.tensor(counts, device=tokens.device)
+    if not sources:
+        return _last_logits(model, state, tokens, count)
+    read = torch.tensor([len(each) for each in sources], device=tokens.device)
+    memory = model.encode(_padded(sources, tokens.device), read)
+    return _last_logits(model, state, tokens, count, memory=memory, memory_count=read)
+
+
+def _eager(step: Forward, state: State, device: torch.device, tokens: Tensor, counts: Sequence[int]) -> Tensor:
+    state.reserve(counts)
+    return step(tokens, torch.tensor(counts, device=device))
 
 
 @torch.no_grad()
-def _last_logits(
-    model: Any, state: State, tokens: Tensor, counts: Sequence[int], reading: Mapping[str, Tensor]
-) -> Tensor:
+def _last_logits(model: Any, state: State, tokens: Tensor, count: Tensor, **reading: Tensor) -> Tensor:
     """[B, V] logits after the last real token of each row; those of a row without one mean nothing."""
-    state.reserve(counts)
-    count = torch.tensor(counts, device=tokens.device)
     hidden, _ = model.hidden(tokens, state, count=count, **reading)
-    rows = torch.arange(len(counts), device=tokens.device)
+    rows = torch.arange(len(count), device=tokens.device)
     logits: Tensor = model.head(hidden[rows, (count - 1).clamp(min=0)])
     return logits

@@ -1,0 +1,84 @@
+"""Decoding from CUDA graphs writes what decoding kernel by kernel writes."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from llm_build import Context, build, make_state
+from llm_build_plugins import attention, ffn, generate, model, norm, position
+from llm_build_plugins.generate._capture import Replay
+from tests.small import small_tokenizer
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+
+PROMPTS = ["def add", "class Sum:\n    total = 0\n", "s"]
+
+
+def decoder(**options: Any) -> Any:
+    heads = attention.gqa(heads=4, kv_heads=2, mask=attention.sliding(window=40))
+    block = model.block(attention=heads, ffn=options.pop("ffn", ffn.swiglu(hidden=32)))
+    config = model.decoder(
+        dim=16,
+        vocab=300,
+        context=256,
+        position=position.rope(),
+        norm=norm.rms(),
+        layers=2 * block,
+        initialiser=model.normal(std=0.5, residual=False),
+    )
+    return build(config, device="cuda", **options).eval()
+
+
+def written(made: Any, capture: bool, max_new: int = 150) -> list[list[int | None]]:
+    """The tokens of each prompt; so many that the length in use takes more than one step."""
+    writer = generate.decode(sampler=generate.top_k(k=20), capture=capture).build(Context())
+    rows: list[list[int | None]] = [[] for _ in PROMPTS]
+    for piece in writer.generate(made, small_tokenizer(), PROMPTS, max_new=max_new):
+        rows[piece.row].append(piece.token)
+    return rows
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_captured_step_writes_the_same(dtype: torch.dtype) -> None:
+    sparse = ffn.moe(experts=4, router=ffn.topk_softmax(k=2), expert=ffn.swiglu(hidden=32))
+    for kind in (ffn.swiglu(hidden=32), sparse):
+        made = decoder(ffn=kind, dtype=dtype)
+        assert written(made, capture=True) == written(made, capture=False)
+
+
+class Waiting(torch.nn.Module):
+    """Looks at its input on the host, which no graph can."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * float(x.abs().max() >= 0)
+
+
+def test_a_step_that_cannot_be_captured_runs_as_it_is_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    made = decoder()
+    expected = written(made, capture=False)
+    made.layers[1].ffn = torch.nn.Sequential(made.layers[1].ffn, Waiting())
+    with caplog.at_level(logging.WARNING, "llm_build.generate"):
+        assert written(made, capture=True) == expected
+    (record,) = caplog.records
+    assert "runs kernel by kernel" in record.message
+
+
+def test_a_graph_is_made_once_for_each_length_in_use() -> None:
+    made = decoder()
+    state = make_state(made, 1, capacity=256, max_step=4)
+
+    def step(tokens: Tensor, count: Tensor) -> Tensor:
+        with torch.no_grad():
+            logits: Tensor = made(tokens, state, count=count)[:, -1]
+        return logits
+
+    replay, token = Replay(step, state, torch.device("cuda")), torch.zeros(1, 1, dtype=torch.int64, device="cuda")
+    for _ in range(130):
+        replay(token, [1])
+    assert sorted(replay._graphs) == [64, 128, 192]
+    assert state.lengths.tolist() == [130]
