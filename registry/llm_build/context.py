@@ -22,9 +22,9 @@ class Context:
     `depth` the number of layers of the stack, `heads` and `head_dim` those of the attention around. `causal` says
     whether a position may see only itself and what came before. `branches` names a block's branches in their order.
     `experts` is the number of experts that a router chooses from, or that an ffn is to be, all in one.
-    `memory` is the width of the vectors that a mixer reads in place of its own sequence. `steps` is the number of
-    optimiser steps of a training run, `paired` whether its examples are pairs of a source and a target. None means that
-    nobody said.
+    `encoder_dim` is the width of what an encoder made, for blocks that read it, `memory` that of the vectors that a
+    mixer reads in place of its own sequence. `steps` is the number of optimiser steps of a training run, `paired`
+    whether its examples are pairs of a source and a target. None means that nobody said.
     """
 
     dim: int | None = None
@@ -39,6 +39,7 @@ class Context:
     experts: int | None = None
     position: Config | None = None
     norm: Config | None = None
+    encoder_dim: int | None = None
     memory: int | None = None
     steps: int | None = None
     paired: bool = False

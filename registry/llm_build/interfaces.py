@@ -93,7 +93,10 @@ class Mask(Protocol):
 
 @runtime_checkable
 class Attention(Protocol):
-    """Any sequence mixer: attention, recurrence, convolution."""
+    """Any sequence mixer: attention, recurrence, convolution.
+
+    Built where `context.memory` is set, it reads the memory, of this call or stored, in place of its own sequence.
+    """
 
     state_spec: StateSpec
     """What it keeps while generating; fixed at construction."""
@@ -121,6 +124,8 @@ class Block(Protocol):
 
 @runtime_checkable
 class Stack(Protocol):
+    """Its config has the blocks in the field `layers`."""
+
     state_spec: Sequence[Mapping[str, StateSpec]]
     """One entry a layer."""
 
@@ -212,8 +217,8 @@ class Data(Protocol):
     def split(self, progress: Progress) -> tuple[Sequence[Document], Sequence[Document]]:
         """(training, held-out) documents, without one in both: those with the same `key` stand on one side.
 
-        Where there is only one, it may be cut in two. Raises `DataError` as `documents` does, and where nothing can be
-        held out.
+        Where there is only one, it may be cut in two; both pieces say so by `whole`. Raises `DataError` as `documents`
+        does, and where nothing can be held out.
         """
 
 

@@ -65,7 +65,7 @@ def test_a_step_that_cannot_be_captured_runs_as_it_is_and_says_so(caplog: pytest
     with caplog.at_level(logging.WARNING, "llm_build.generate"):
         assert written(made, capture=True) == expected
     (record,) = caplog.records
-    assert "runs kernel by kernel" in record.message
+    assert "runs kernel by kernel, since a step waits for the device" in record.message
 
 
 def test_a_graph_is_made_once_for_each_length_in_use() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from llm_build import DataError, GenerationError, LLMBuildError, RunError, Train
 from llm_build.corpus import Batch, HeldOut
 from llm_build.run import Compute, RunDirectory, measure
 from llm_build.run.held_out import token_nats
+from tests.processes import python
 from tests.small import small_model, small_spec, spec_text, write_texts
 
 
@@ -171,6 +173,26 @@ def test_a_device_that_is_not_there_is_named() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(LLMBuildError, match="device cuda must be there; torch sees no CUDA device"):
             Compute.choose("cuda")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a glibc's")
+def test_memory_that_a_step_frees_is_there_for_the_next_one() -> None:
+    program = """
+import resource, torch
+from llm_build.run.compute import keep_memory
+
+def pages() -> int:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+pages()
+assert pages() > 10  # 64 MiB, by pages of 4 KiB or of 2 MiB
+keep_memory()
+pages()
+assert pages() < 10
+"""
+    python(program)
 
 
 def test_weights_stay_wide_under_narrow_products() -> None:

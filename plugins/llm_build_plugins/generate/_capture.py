@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from llm_build import GenerationError
+
 if TYPE_CHECKING:
     from llm_build import State
 
@@ -23,7 +25,10 @@ Forward = Callable[[Tensor, Tensor], Tensor]
 
 
 class Replay:
-    """`forward`, launched as a graph from its second call for each length in use; as it is where that cannot be."""
+    """`forward`, launched as a graph from its second call on; as it is where it waits for the device.
+
+    Raises `GenerationError` for a step that cannot be captured for another reason.
+    """
 
     def __init__(self, forward: Forward, state: State, device: torch.device) -> None:
         self._forward, self._state = forward, state
@@ -31,34 +36,55 @@ class Replay:
         self._count = torch.zeros(state.rows, dtype=torch.int64, device=device)
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
         self._pool: Any = None
-        self._warm = self._refused = False
+        self._waits: bool | None = None
+        self._counts: Sequence[int] = ()
 
     def __call__(self, tokens: Tensor, counts: Sequence[int]) -> Tensor:
         """tokens [B, 1], of which each row takes counts[b], 0 or 1 → logits [B, V], valid until the next call."""
         self._tokens.copy_(tokens)
-        self._count.copy_(torch.tensor(counts))
+        if counts != self._counts:
+            self._count.copy_(torch.tensor(counts))
+            self._counts = list(counts)
+        if self._waits is None:
+            return self._first(counts)
         self._state.reserve(counts)
-        made = self._graphs.get(self._state.span) or self._made()
-        if made is None:
-            self._warm = True  # what is made on first use, such as workspaces, cannot be made while capturing
+        if self._waits:
             return self._forward(self._tokens, self._count)
-        graph, logits = made
+        if self._state.span not in self._graphs:
+            self._graphs[self._state.span] = self._captured()
+        graph, logits = self._graphs[self._state.span]
         graph.replay()
         return logits
 
-    def _made(self) -> tuple[torch.cuda.CUDAGraph, Tensor] | None:
-        """The graph of this step, which did not run yet; None where there can be none."""
-        if not self._warm or self._refused:
-            return None
+    def _first(self, counts: Sequence[int]) -> Tensor:
+        """The first step runs as it is: it makes what is made on first use, and shows whether it waits.
+
+        A capture that fails would leave the allocator and the random state of the device unusable.
+        """
+        mark = self._state.mark()
+        self._state.reserve(counts)
+        before = torch.cuda.get_sync_debug_mode()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            logits = self._forward(self._tokens, self._count)
+            self._waits = False
+            return logits
+        except RuntimeError as fault:
+            self._waits = True
+            log.warning("decoding runs kernel by kernel, since a step waits for the device: %s", fault)
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+        self._state.rewind(mark)
+        self._state.reserve(counts)
+        return self._forward(self._tokens, self._count)
+
+    def _captured(self) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+        """The graph of the step that is to come; nothing of it runs yet."""
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, pool=self._pool):
                 logits = self._forward(self._tokens, self._count)
         except RuntimeError as fault:
-            self._refused = True
-            log.warning("decoding runs kernel by kernel, since a step cannot be captured: %s", fault)
-            self._state.reserve([0] * self._state.rows)  # the room is there already; what failed used up the leave
-            return None
+            raise GenerationError(f"a step cannot be captured as a graph: {fault}: write capture = false") from fault
         self._pool = graph.pool()
-        self._graphs[self._state.span] = graph, logits
         return graph, logits

@@ -32,8 +32,9 @@ def trained(
 ) -> Trained:
     """Train a spec and print the figures."""
     read = read_spec(spec, sets, plugins)
-    from llm_build.run import train  # brings torch, which a faulty spec need not wait for
+    from llm_build.run import keep_memory, train  # brings torch, which a faulty spec need not wait for
 
+    keep_memory()
     # being told to stop is an interrupt too: the trainer keeps what it has
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     result = train(

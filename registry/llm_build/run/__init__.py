@@ -1,6 +1,6 @@
 """Runs: what a trainer is handed, the directory that it leaves behind, and how to open that directory again."""
 
-from llm_build.run.compute import Compute
+from llm_build.run.compute import Compute, keep_memory
 from llm_build.run.directory import RunDirectory
 from llm_build.run.evaluation import Evaluation
 from llm_build.run.held_out import Measured, measure
@@ -17,6 +17,7 @@ __all__ = [
     "Run",
     "RunDirectory",
     "Trained",
+    "keep_memory",
     "measure",
     "open_run",
     "train",

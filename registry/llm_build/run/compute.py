@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from llm_build.errors import LLMBuildError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float64")
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""What glibc's malloc.h calls them."""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,6 +70,18 @@ def cores() -> int:
         return int(stated)
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(found, _quota(found)))
+
+
+def keep_memory() -> None:
+    """Let a glibc keep what a training step frees for the next one, in place of pages that the system clears anew.
+
+    It acts on the whole process, which then keeps the most that it ever held, so only a process of our own calls it: a
+    large model trains up to twice as fast on a CPU. Elsewhere nothing happens.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, -1)
 
 
 def _quota(otherwise: int) -> int:
