@@ -13,6 +13,8 @@ class Document:
     text: str
     source: str | None = None
     """What an encoder reads before the text is written; None for text that stands by itself."""
+    whole: str | None = attrs.field(default=None, kw_only=True, repr=False)
+    """The text that this one was cut out of; None where nothing was cut."""
 
     @property
     def key(self) -> str:

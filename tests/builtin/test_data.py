@@ -69,6 +69,21 @@ def test_a_single_document_is_cut_in_two(text: str, held_out: Share) -> None:
     assert held[0].text
 
 
+@pytest.mark.parametrize(
+    "text", ["A title\n" + "word " * 200, "\n" + "x" * 1_000, f"{0:550}\n{1:450}", "".join(map(str, range(400)))]
+)
+@pytest.mark.parametrize("percent", [5, 50, 95])
+def test_a_document_without_lines_is_cut_near_the_share(text: str, percent: int) -> None:
+    training, held = split([Document("only", text)], Share.percent(percent), 0)
+    assert len(held[0].text) <= 2 * percent / 100 * len(text)
+    assert len(training[0].text) >= (1 - percent / 100) / 2 * len(text) - 1
+
+
+def test_a_document_is_cut_at_the_end_of_a_line() -> None:
+    _, held = split([Document("only", "".join(f"line {number:03}\n" for number in range(197)))], Share.percent(5), 0)
+    assert held[0].text.startswith("line 187\n")
+
+
 def test_files_are_read_as_they_stand(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("eins\r\nzwei é\n".encode())
     (tmp_path / "deep").mkdir()

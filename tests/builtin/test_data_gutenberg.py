@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,10 +30,11 @@ def book(text: str, start: str = "THE PROJECT GUTENBERG EBOOK A BOOK ***", stars
 
 
 class Site:
-    """A server of books: what it says is what `answers` holds, and `asked` is what it was asked for."""
+    """A server of books: what it says is what `answers` and `headers` hold, and `asked` is what it was asked for."""
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, bytes, int]] = {}
+        self.headers: dict[str, str] = {}
         self.asked: list[str] = []
         site = self
 
@@ -41,6 +43,8 @@ class Site:
                 site.asked.append(self.path)
                 status, content, length = site.answers.get(self.path, (404, b"", 0))
                 self.send_response(status)
+                for name, value in site.headers.items():
+                    self.send_header(name, value)
                 if length >= 0:
                     self.send_header("Content-Length", str(length))
                 self.end_headers()
@@ -218,6 +222,20 @@ def test_a_server_that_says_nothing_is_not_waited_for(site: Site, monkeypatch: p
         assert "the connection broke off (timed out)" in refusal(84)
 
 
+@pytest.mark.parametrize("to", ["file:///etc/passwd", "ftp://127.0.0.1:9/84.txt", "data:,84"])
+def test_an_answer_that_leads_out_of_the_web_is_not_followed(site: Site, to: str) -> None:
+    site.serve(84, b"", status=302)
+    site.headers["Location"] = to
+    assert f"the server says 302 Found - Redirection to url '{to}' is not allowed" in refusal(84)
+
+
+def test_an_answer_that_leads_to_another_address_is_followed(site: Site) -> None:
+    site.serve(84, b"", status=302)
+    site.serve(85, book("one\ntwo"))
+    site.headers["Location"] = f"{site.address}/epub/85.txt"
+    assert "".join(read(84).values()) == "one\ntwo"
+
+
 def test_an_interrupted_download_leaves_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.serve(84, book("one\ntwo"))
 
@@ -273,6 +291,8 @@ def test_a_cache_that_cannot_be_written_is_named(site: Site, tmp_path: Path, mon
     (tmp_path / "file").touch()
     monkeypatch.setenv("LLM_BUILD_CACHE", str(tmp_path / "file"))
     assert "which cannot be written" in refusal(84)
+    monkeypatch.setenv("LLM_BUILD_CACHE", str(tmp_path / ("x" * 300)))
+    assert "which cannot be written (File name too long): set LLM_BUILD_CACHE" in refusal(84)
     assert site.asked == []
 
 
@@ -298,6 +318,14 @@ def test_faulty_configs_are_refused(options: Any, expected: str) -> None:
     with pytest.raises(SpecError) as caught:
         data.gutenberg(**options).build(Context())
     assert expected in str(caught.value)
+
+
+def test_a_long_list_is_checked_in_little_time() -> None:
+    """What looks through the list once for each book takes a minute for all that there are."""
+    config = data.gutenberg(books=list(range(1, 40_001)))
+    begin = time.perf_counter()
+    config.build(Context())
+    assert time.perf_counter() - begin < 4
 
 
 def test_the_mini_courses_books_resolve() -> None:

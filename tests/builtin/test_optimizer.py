@@ -203,6 +203,18 @@ def test_a_rate_of_zero_leaves_every_weight(name: str, steps: int, seed: int) ->
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_a_gradient_may_come_late(name: str) -> None:
+    """Such as that of a part which not every batch goes through."""
+    model = Bank()
+    optimizer = made(named(name), model)
+    for weight in (model.map.bias, model.scale):
+        weight.grad = torch.ones_like(weight)
+        before = weight.detach().clone()
+        optimizer.step()
+        assert bool((weight < before).all())
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_a_closure_gives_the_loss_and_its_gradients_are_used(name: str) -> None:
     model, twin = Bank(), Bank()
     x = drawn(0, 2)

@@ -14,10 +14,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_build import DataError, Document
+from llm_build import Context, DataError, Document, Share
 from llm_build.corpus import Mixed, Windows, prepare
-from llm_build.corpus.mixed import fallen, leaves
+from llm_build.corpus.mixed import apportioned, leaves
 from llm_build.interfaces import Data, Mixture
+from llm_build_plugins.data import files
 from tests.laws import law
 from tests.small import small_tokenizer
 
@@ -41,17 +42,17 @@ def mixed(sizes: Sequence[int], weights: Sequence[Fraction | int], context: int 
 @law
 @given(WEIGHTS, st.integers(0, 10**30))
 def test_each_draw_goes_to_one_part(weights: list[int], position: int) -> None:
-    for before, after in pairwise(fallen(weights, position + draw) for draw in range(20)):
+    for before, after in pairwise(apportioned(weights, position + draw) for draw in range(20)):
         assert sorted(high - low for low, high in zip(before, after, strict=True)) == [0] * (len(weights) - 1) + [1]
-    assert sum(fallen(weights, position)) == position
+    assert sum(apportioned(weights, position)) == position
 
 
 @law
 @given(WEIGHTS, st.integers(0, 10**30), st.integers(0, 60))
 def test_the_proportions_are_exact(weights: list[int], rounds: int, more: int) -> None:
     whole = sum(weights)
-    assert fallen(weights, rounds * whole) == [rounds * each for each in weights]
-    for count, weight in zip(fallen(weights, rounds * whole + more), weights, strict=True):
+    assert apportioned(weights, rounds * whole) == [rounds * each for each in weights]
+    for count, weight in zip(apportioned(weights, rounds * whole + more), weights, strict=True):
         assert abs(count - rounds * weight - Fraction(more * weight, whole)) <= Fraction(len(weights), 2)
 
 
@@ -166,6 +167,26 @@ def test_a_document_held_out_by_one_part_and_trained_on_by_another_is_refused(tm
     data = Mix([Plain("a", ["one", "two"], ["three"]), Plain("b", ["three"], ["four"])], [1, 1])
     with pytest.raises(DataError, match="must not be trained on and held out too: a0"):
         prepare(data, small_tokenizer(), 1, 0, tmp_path)
+
+
+SHARES = st.integers(1, 99).map(Share.percent)
+
+
+@law
+@given(share=SHARES, other=SHARES, alone=st.booleans())
+def test_a_text_that_one_part_cuts_in_two_may_stand_in_no_other(
+    share: Share, other: Share, alone: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lines, folder = "".join(f"line {number}\n" for number in range(30)), tmp_path_factory.getbasetemp() / "leaks"
+    folder.mkdir(exist_ok=True)
+    for name, text in (("a.txt", lines), ("b.txt", lines[::-1])):
+        (folder / name).write_text(text, encoding="utf-8")
+    first = files(paths=[f"{folder}/a.txt"], held_out=share).build(Context())
+    second = files(paths=[f"{folder}/{'a' if alone else '*'}.txt"], held_out=other).build(Context())
+    prepare(Mix([first], [1]), small_tokenizer(), 1, 0, folder)
+    for parts in ([first, second], [second, first]):
+        with pytest.raises(DataError, match=r"must not be trained on and held out too: .*a\.txt"):
+            prepare(Mix(parts, [1, 1]), small_tokenizer(), 1, 0, folder)
 
 
 def test_a_part_shorter_than_one_window_is_named(tmp_path: Path) -> None:

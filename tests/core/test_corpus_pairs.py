@@ -210,6 +210,11 @@ def test_pairs_beside_plain_text_are_refused(tmp_path: Path) -> None:
         prepare(data, TOKENIZER, 8, 0, tmp_path)
 
 
+def test_held_out_targets_must_hold_text(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="held-out text must have a token to predict"):
+        corpus(tmp_path, [("a", "x")], [("c", "")])
+
+
 def test_plain_text_is_not_paired(tmp_path: Path) -> None:
     class Plain:
         def split(self, progress: object) -> Any:

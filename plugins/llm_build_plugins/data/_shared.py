@@ -12,7 +12,7 @@ def split(documents: Sequence[Document], held_out: Share, seed: int) -> tuple[li
     """(training, held-out): whole documents, drawn by a hash of (seed, key) until the share of the text is reached.
 
     Documents with the same key (the text, or the source of a pair) stay on one side, whatever they are called, and each
-    side has at least one. A single text is cut in two at the end of a line, its last part held out.
+    side has at least one. A single text is cut in two, at the end of a line where one is near, its last part held out.
     """
     groups: dict[str, list[Document]] = {}
     for each in documents:
@@ -58,9 +58,13 @@ def _cut(document: Document, held_out: Share) -> tuple[list[Document], list[Docu
         )
     text = document.text
     at = round((1 - held_out.fraction) * len(text))
-    at = text.rfind("\n", 0, at) + 1 or at
+    # unless that is far: what is held out at most doubles, and what is trained on at most halves
+    at = text.rfind("\n", max(at // 2, 2 * at - len(text)), at) + 1 or at
     if not 0 < at < len(text):
         raise DataError(f"{document.name} must be long enough to hold some of it out; it has {len(text)} characters")
     if text[:at] == text[at:]:
         raise DataError(f"{document.name} repeats itself, so none of it can be held out: give other text")
-    return [Document(document.name, text[:at])], [Document(f"{document.name} (held out)", text[at:])]
+    return (
+        [Document(document.name, text[:at], whole=text)],
+        [Document(f"{document.name} (held out)", text[at:], whole=text)],
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from llm_build import Config, Context, Problem, Share, component, many, share, size
@@ -26,7 +27,7 @@ class gutenberg(Config):
         return check_held_out(self.held_out)
 
     def check_books(self, context: Context) -> Iterator[Problem]:
-        twice = sorted({each for each in self.books if self.books.count(each) > 1})
+        twice = sorted(book for book, times in Counter(self.books).items() if times > 1)
         if twice:
             yield Problem(
                 field="books",

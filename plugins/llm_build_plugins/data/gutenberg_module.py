@@ -30,9 +30,7 @@ class Gutenberg:
     def documents(self, progress: Progress) -> Sequence[Document]:
         """All of them. Raises `DataError` for a book that cannot be had whole, and says how to bring it."""
         folder = cache_folder() / "gutenberg"
-        missing = [book for book in self.config.books if not _file(folder, book).is_file()]
-        if missing:
-            _fetch(missing, folder, progress)
+        _fetch(self.config.books, folder, progress)
         return [_document(_file(folder, book)) for book in self.config.books]
 
     def split(self, progress: Progress) -> tuple[Sequence[Document], Sequence[Document]]:
@@ -45,16 +43,20 @@ def _file(folder: Path, book: int) -> Path:
 
 
 def _fetch(books: Sequence[int], folder: Path, progress: Progress) -> None:
+    """Bring those that are not there."""
     try:
+        missing = [book for book in books if not _file(folder, book).is_file()]
+        if not missing:
+            return
         folder.mkdir(parents=True, exist_ok=True)
-        for done, book in enumerate(books):
-            progress.count("downloading from Project Gutenberg", done, len(books))
+        for done, book in enumerate(missing):
+            progress.count("downloading from Project Gutenberg", done, len(missing))
             _keep(_content(book, folder), _file(folder, book))
     except OSError as fault:
         raise DataError(
             f"books are kept in {folder}, which cannot be written ({fault.strerror}): set LLM_BUILD_CACHE"
         ) from fault
-    progress.count("downloading from Project Gutenberg", len(books), len(books))
+    progress.count("downloading from Project Gutenberg", len(missing), len(missing))
 
 
 def _content(book: int, folder: Path) -> bytes:

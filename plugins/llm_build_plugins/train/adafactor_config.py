@@ -23,7 +23,7 @@ class adafactor(Config):
     beta2_decay: float = number(
         default=-0.8, low=-1, below=0, doc="the second moment of step t keeps 1 - t ** beta2_decay of the last"
     )
-    # with 1e-18 the square is the smallest that float32 still holds in full
+    # torch squares it, and below 1e-19 a float32 would lose digits of the square
     eps1: float = number(default=1e-15, low=1e-18, doc="lower bound of the root of the second moment")
     eps2: float = number(default=1e-3, above=0, doc="lower bound of the scale that the step is relative to")
     d: float = number(default=1.0, low=1, doc="largest root mean square of an update before it is scaled")

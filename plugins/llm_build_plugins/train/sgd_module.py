@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from llm_build_plugins.train._groups import can_fuse, torch_groups
+from llm_build_plugins.train._groups import torch_groups
 
 if TYPE_CHECKING:
     from llm_build import Context
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SGD:
-    """Makes torch's SGD, in its fused form where the device has one."""
+    """Makes torch's SGD, not in its fused form, where a parameter whose first gradient comes late is an error."""
 
     def __init__(self, config: sgd, context: Context) -> None:
         self.config = config
@@ -23,6 +23,4 @@ class SGD:
     def make(self, model: nn.Module) -> torch.optim.Optimizer:
         """A group for each way that the model's parameters ask to be treated."""
         groups = torch_groups(model, lr=self.config.lr, decay=self.config.decay)
-        return torch.optim.SGD(
-            groups, momentum=self.config.momentum, nesterov=self.config.nesterov, fused=can_fuse(groups)
-        )
+        return torch.optim.SGD(groups, momentum=self.config.momentum, nesterov=self.config.nesterov)

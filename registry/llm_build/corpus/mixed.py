@@ -31,7 +31,7 @@ class Mixed:
 
     def draw(self, position: int, rows: int) -> Sequence[Example]:
         """The same examples, one by one."""
-        counts = [fallen(self.weights, place) for place in range(position, position + rows + 1)]
+        counts = [apportioned(self.weights, place) for place in range(position, position + rows + 1)]
         streams = [
             iter(part.draw(first, last - first))
             for part, first, last in zip(self.parts, counts[0], counts[-1], strict=True)
@@ -39,7 +39,7 @@ class Mixed:
         return [next(streams[_raised(before, after)]) for before, after in pairwise(counts)]
 
 
-def fallen(weights: Sequence[int], draws: int) -> list[int]:
+def apportioned(weights: Sequence[int], draws: int) -> list[int]:
     """[P] how many of the first `draws` fall to each part, exact after every `sum(weights)` and never far off between.
 
     The first part takes its share, rounded to the nearest; the others share what is left in the same way. Each further

@@ -44,7 +44,9 @@ def prepare(
     parts, shares = zip(*leaves(data), strict=True)
     sides = [each.split(progress or Silence()) for each in parts]
     training, held_out = [list(chain.from_iterable(side)) for side in zip(*sides, strict=True)]
-    _refuse_leak(training, held_out)
+    if not training or not held_out:
+        raise DataError("data must give training and held-out documents; one of the two is empty")
+    _refuse_leak(sides)
     paired = _all_paired([*training, *held_out])
     tokenizer.fit(_texts(training))
     make = _Making(tokenizer, context, seed, folder or cache_folder(), paired)
@@ -98,12 +100,13 @@ class _Making:
     def held_out(self, documents: Sequence[Document]) -> HeldOutText:
         texts = [each.text for each in documents]
         if self.paired:
-            return HeldOutPairs(self._pairs(documents), texts, [each.key for each in documents])
-        tokens = tokenised(documents, self.tokenizer, self.folder)
-        size = _size(texts, tokens, self.tokenizer)
-        if len(tokens) < 2 or size <= 0:
+            held: HeldOutText = HeldOutPairs(self._pairs(documents), texts, [each.key for each in documents])
+        else:
+            tokens = tokenised(documents, self.tokenizer, self.folder)
+            held = HeldOut(tokens, self.context, texts, _size(texts, tokens, self.tokenizer))
+        if held.targets == 0 or held.size <= 0:
             raise DataError("held-out text must have a token to predict; give more text, or a larger held_out share")
-        return HeldOut(tokens, self.context, texts, size)
+        return held
 
     def _pairs(self, documents: Sequence[Document]) -> TokenPairs:
         return TokenPairs.make(documents, self.tokenizer, self.context, self.folder)
@@ -124,15 +127,20 @@ def _all_paired(documents: Sequence[Document]) -> bool:
     return kinds == {True}
 
 
-def _refuse_leak(training: Sequence[Document], held_out: Sequence[Document]) -> None:
-    if not training or not held_out:
-        raise DataError("data must give training and held-out documents; one of the two is empty")
-    both = {each.key for each in training} & {each.key for each in held_out}
-    if both:
-        names = sorted(each.name for each in held_out if each.key in both)
+def _refuse_leak(sides: Sequence[tuple[Sequence[Document], Sequence[Document]]]) -> None:
+    """What a part cuts in two may stand in no other part: whole, it would hold both pieces; cut, perhaps elsewhere."""
+    trained = {each.key for training, _ in sides for each in training}
+    cut = [{each.whole for each in training if each.whole is not None} for training, _ in sides]
+    names = set[str]()
+    for part, (_, held_out) in enumerate(sides):
+        elsewhere = set[str]().union(*cut[:part], *cut[part + 1 :])
+        for each in held_out:
+            if any(text in trained or text in elsewhere for text in (each.key, each.whole)):
+                names.add(each.name)
+    if names:
         raise DataError(
-            f"a document must not be trained on and held out too: {', '.join(names[:5])}. Take it out of one of the "
-            "sources of text; a pair is the same as another where their sources are"
+            f"a document must not be trained on and held out too: {', '.join(sorted(names)[:5])}. Take it out of one "
+            "of the sources of text; a pair is the same as another where their sources are"
         )
 
 
