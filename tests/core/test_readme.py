@@ -15,6 +15,7 @@ import pytest
 
 from llm_build import load
 from llm_build.diagnostics import Source, render
+from llm_build.registry import installed
 from llm_build.resolve import read
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,17 @@ def test_the_faulty_spec_gives_the_message_below_it() -> None:
 @pytest.mark.parametrize("fence", [each for each in fences("llm") if each.note != "faulty"])
 def test_the_other_specs_are_fine(fence: Fence) -> None:
     assert load(fence.text)
+
+
+def test_the_table_lists_every_built_in() -> None:
+    listed = {}
+    for slots, names in re.findall(r"^\| ([a-z, ]+) \| ((?:`\w+` ?)+) \|$", README, re.MULTILINE):
+        words = re.findall(r"\w+", names)
+        for slot in slots.split(", "):
+            listed[slot] = words if ", " not in slots else [words[slots.split(", ").index(slot)]]
+    registry = installed()
+    there = {slot: registry.names(slot) for slot in registry.slots()}
+    assert listed == {slot: [name for name in names if "." not in name] for slot, names in there.items()}
 
 
 @pytest.fixture(scope="module")
