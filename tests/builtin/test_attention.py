@@ -23,37 +23,61 @@ def made(config: Config, **surroundings: object) -> torch.nn.Module:
     return module
 
 
-def by_hand(module: torch.nn.Module, config: Config, x: Tensor) -> Tensor:
-    """[T, D] → [T, D]: head by head, query by query, with plain softmax."""
-    heads, kv_heads, dim = config.heads, config.kv_heads, module.head_dim
-    q, k, v = module.qkv(x).view(len(x), -1, dim).split((heads, kv_heads, kv_heads), dim=1)
+def mixed(module: torch.nn.Module, config: Config, q: Tensor, k: Tensor, v: Tensor, seen: list[slice]) -> Tensor:
+    """q [T, H, E], k and v [S, K, E], the keys that each query sees → [T, D]: head by head, with plain softmax."""
     if module.q_norm is not None:
         q, k = module.q_norm(q), module.k_norm(k)
     rows = []
-    for t in range(len(x)):
+    for t, keys in enumerate(seen):
         outs = []
-        for head in range(heads):
-            shared = head // (heads // kv_heads)
-            seen = slice(0 if module.mask.window is None else max(0, t + 1 - module.mask.window), t + 1)
-            scores = k[seen, shared] @ q[t, head] / dim**0.5
+        for head in range(config.heads):
+            shared = head // (config.heads // config.kv_heads)
+            scores = k[keys, shared] @ q[t, head] / module.head_dim**0.5
             if module.softcap is not None:
                 scores = module.softcap * (scores / module.softcap).tanh()
-            weights = scores.exp() / (
-                scores.exp().sum() + (module.sinks[head].exp() if module.sinks is not None else 0)
-            )
-            outs.append(weights @ v[seen, shared])
+            sink = module.sinks[head].exp() if module.sinks is not None else 0
+            weights = scores.exp() / (scores.exp().sum() + sink)
+            outs.append(weights @ v[keys, shared])
         rows.append(module.out(torch.cat(outs)))
     return torch.stack(rows)
 
 
+def by_hand(module: torch.nn.Module, config: Config, x: Tensor, causal: bool) -> Tensor:
+    """[T, D] → [T, D]: every query over the keys before it, and after it where that is allowed."""
+    heads, kv_heads, length = config.heads, config.kv_heads, len(x)
+    q, k, v = module.qkv(x).view(length, -1, module.head_dim).split((heads, kv_heads, kv_heads), dim=1)
+    window = module.mask.window or length
+    seen = [slice(max(0, t + 1 - window), t + 1 if causal else t + window) for t in range(length)]
+    return mixed(module, config, q, k, v, seen)
+
+
 @law
-@given(attentions(), st.integers(1, 3), st.integers(1, 6))
-def test_it_is_the_equation_with_every_option(config: Config, rows: int, length: int) -> None:
-    module = made(config)
+@given(attentions(), st.booleans(), st.integers(1, 3), st.integers(1, 6))
+def test_it_is_the_equation_with_every_option(config: Config, causal: bool, rows: int, length: int) -> None:
+    module = made(config, causal=causal)
     x = torch.randn(rows, length, DIM, dtype=torch.float64)
     out = module(x, Step.begin(torch.zeros(rows, length, dtype=torch.int64)))
     for row in range(rows):
-        torch.testing.assert_close(out[row], by_hand(module, config, x[row]), rtol=1e-9, atol=1e-10)
+        torch.testing.assert_close(out[row], by_hand(module, config, x[row], causal), rtol=1e-9, atol=1e-10)
+
+
+@law
+@given(attentions(st.none()), st.integers(1, 4), st.integers(1, 5), st.lists(st.integers(0, 5), min_size=1, max_size=3))
+def test_over_a_memory_it_is_the_equation_with_every_option(
+    config: Config, width: int, length: int, counts: list[int]
+) -> None:
+    module = made(config, memory=width, causal=False)
+    x = torch.randn(len(counts), length, DIM, dtype=torch.float64)
+    memory = torch.randn(len(counts), 5, width, dtype=torch.float64)
+    tokens = torch.zeros(len(counts), length, dtype=torch.int64)
+    out = module(x, Step.begin(tokens, memory=memory, memory_count=torch.tensor(counts)))
+    for row, count in enumerate(counts):
+        q = module.q(x[row]).view(length, -1, module.head_dim)
+        k, v = module.kv(memory[row]).view(5, -1, module.head_dim).split(config.kv_heads, dim=1)
+        expected = mixed(module, config, q, k, v, length * [slice(count)])
+        # without a place there is no weight to give: zeros, and of the projection its bias
+        nothing = module.out(torch.zeros(length, module.out.in_features, dtype=torch.float64))
+        torch.testing.assert_close(out[row], expected if count else nothing, rtol=1e-9, atol=1e-10)
 
 
 @law

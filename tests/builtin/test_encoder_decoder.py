@@ -11,13 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from llm_build import CapacityError, Config, Context, GenerationError, SpecError, build, make_state
-from llm_build_plugins import attention, embedding, ffn, model, norm
+from llm_build import (
+    CapacityError,
+    Config,
+    Context,
+    GenerationError,
+    SpecError,
+    Step,
+    build,
+    component,
+    make_state,
+    part,
+)
+from llm_build_plugins import attention, embedding, ffn, model, norm, position
 from tests.builtin.strategies import VOCAB, changed, encoder_decoders, random_tokens
 from tests.laws import law
 
 EXACT = {"rtol": 0, "atol": 0}
 CLOSE = {"rtol": 1e-10, "atol": 1e-11}
+SINUSOIDS = position.sinusoidal()
 
 
 @attrs.frozen
@@ -200,9 +212,10 @@ def copy_layer(ours: Any, theirs: Any) -> None:
 @given(st.integers(1, 3), st.sampled_from([1, 2, 4]), st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**16))
 def test_it_is_the_transformer_of_2017(depth: int, heads: int, width: int, length: int, seed: int) -> None:
     ours = translator(heads=heads, count=depth)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in ours.parameters():
-            weight.normal_(0, 0.5, generator=torch.Generator().manual_seed(seed))
+            weight.normal_(0, 0.5, generator=generator)
     theirs = nn.Transformer(8, heads, depth, depth, 10, dropout=0, batch_first=True, dtype=torch.float64)
     with torch.no_grad():
         for mine, yours in zip(ours.encoder.layers, theirs.encoder.layers, strict=True):
@@ -218,6 +231,79 @@ def test_it_is_the_transformer_of_2017(depth: int, heads: int, width: int, lengt
     )
     hidden, _ = ours.hidden(tokens, memory=ours.encode(source))
     torch.testing.assert_close(hidden, expected, rtol=1e-9, atol=1e-10)
+
+
+def test_a_stack_ends_in_its_norm() -> None:
+    stacks = {name: model.stack(layers=layers(name == "decoder"), norm=norm.rms()) for name in ("encoder", "decoder")}
+    made = build(small(**stacks, initialiser=model.normal(std=0.5)), dtype=torch.float64)
+    with torch.no_grad():
+        made.encoder.norm.weight.fill_(2)
+        made.decoder.norm.weight.fill_(3)
+        memory = made.encode(random_tokens(2, 4, 0))
+        hidden, _ = made.hidden(random_tokens(2, 3, 1), memory=memory)
+    for found, size in ((memory, 2.0), (hidden, 3.0)):
+        each = found.square().mean(-1).sqrt()
+        torch.testing.assert_close(each, torch.full_like(each, size), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("stated", ["encoder", "decoder", "both"])
+def test_an_additive_position_is_added_in_the_stacks_that_have_it(stated: str) -> None:
+    own = {} if stated == "both" else {stated: model.stack(layers=layers(stated == "decoder"), position=SINUSOIDS)}
+    made = build(small(**own, **({"position": SINUSOIDS} if stated == "both" else {})), dtype=torch.float64)
+    tokens, entered = random_tokens(1, 5, 0), {}
+    for name in ("encoder", "decoder"):
+        stack = getattr(made, name)
+        stack.layers[0].register_forward_pre_hook(lambda _, inputs, name=name: entered.update({name: inputs[0]}))
+        assert (stack.position is None) == (stated not in (name, "both"))
+    made(tokens, memory=made.encode(tokens))
+    for name, embed in (("encoder", made.source_embedding), ("decoder", made.embedding)):
+        waves = getattr(made, name).position
+        x = embed(tokens)
+        expected = x if waves is None else waves.embed(x, torch.arange(5)[None])
+        torch.testing.assert_close(entered[name], expected, **EXACT)
+        assert waves is None or not torch.equal(expected, x)
+
+
+def test_a_rotary_position_reaches_the_attentions_of_its_stack_and_no_cross_attention() -> None:
+    slow = model.stack(layers=layers(True), position=position.rope(theta=100))
+    made = build(small(position=position.rope(), decoder=slow), device="meta")
+    assert made.encoder.layers[0].attention.position.theta == 10_000
+    assert made.decoder.layers[0].attention.position.theta == 100
+    rotating = [name for name, each in made.named_modules() if hasattr(each, "rotate")]
+    assert rotating == ["encoder.layers.0.attention.position", "decoder.layers.0.attention.position"]
+
+
+@component("block:bare", module="tests.builtin.test_encoder_decoder:Bare")
+class bare(Config):
+    """A block of another plugin, which knows of no encoder."""
+
+    attention: Config = part("attention")
+
+
+class Bare(nn.Module):
+    def __init__(self, config: bare, context: Context) -> None:
+        super().__init__()
+        self.attention = config.part("attention", context)
+        self.state_spec = {"attention": self.attention.state_spec}
+
+    def forward(self, x: Tensor, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.attention(x, step.at("attention")), {}
+
+
+@pytest.mark.parametrize("reader", [(), layers(True)])
+def test_a_block_that_knows_of_no_encoder_mixes_its_own_sequence(reader: tuple[Config, ...]) -> None:
+    stack = model.stack(layers=(bare(attention=attention.mha(heads=2)), *reader))
+    made = build(small(decoder=stack), dtype=torch.float64)
+    assert hasattr(made.decoder.layers[0].attention, "qkv")
+    tokens, memory = random_tokens(1, 4, 0), made.encode(random_tokens(1, 3, 0))
+    torch.testing.assert_close(
+        made(changed(tokens, 0, 3), memory=memory)[:, :3], made(tokens, memory=memory)[:, :3], **CLOSE
+    )
+
+
+@component("mask:even", module="tests.builtin.test_encoder_decoder:Even")
+class even(Config):
+    """Hides every other key, before and after."""
 
 
 def test_one_table_is_shared_where_it_says_so() -> None:
@@ -264,16 +350,69 @@ def test_a_memory_without_a_reader_and_a_reader_without_a_memory_are_refused(con
     [
         ({"mask": attention.causal()}, "all of it is seen; this mask hides some"),
         ({"mask": attention.sliding(window=2)}, "all of it is seen; this mask hides some"),
+        ({"mask": even()}, "all of it is seen; this mask hides some"),
+        ({"position": position.rope()}, "so there is nothing to rotate"),
     ],
 )
-def test_a_mask_over_a_memory_hides_nothing(options: dict[str, Any], message: str) -> None:
+def test_over_a_memory_nothing_is_hidden_and_nothing_rotates(options: dict[str, Any], message: str) -> None:
     (problem,) = attention.mha(heads=2, **options).problems(Context(dim=8, memory=8, causal=False))
     assert message in problem.message
 
 
-def test_a_call_without_a_source_is_refused() -> None:
-    with pytest.raises(GenerationError, match=r"pass memory=model\.encode\(source\)"):
-        translator()(torch.zeros(1, 1, dtype=torch.int64))
+@pytest.mark.parametrize("stateful", [False, True])
+def test_a_call_without_a_source_is_refused(stateful: bool) -> None:
+    made = translator()
+    state = make_state(made, 1, capacity=1) if stateful else None
+    with torch.no_grad(), pytest.raises(GenerationError, match=r"pass memory=model\.encode\(source\)"):
+        made(torch.zeros(1, 1, dtype=torch.int64), state)
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "counts", "message"),
+    [
+        (3, None, "memory must have 2 rows, as the tokens have; 3 arrived"),
+        (1, None, "memory must have 2 rows, as the tokens have; 1 arrived"),
+        (2, [1], "memory_count must have 2 rows, as the tokens have; 1 arrived"),
+        (2, [1, 3], r"memory_count goes from (-1|0) to 2 .* \[1, 3\] arrived"),
+        (2, [1, -2], r"memory_count goes from (-1|0) to 2 .* \[1, -2\] arrived"),
+    ],
+)
+def test_a_memory_that_does_not_fit_the_call_is_refused_and_changes_nothing(
+    stateful: bool, rows: int, counts: list[int] | None, message: str
+) -> None:
+    made, tokens = translator(), torch.zeros(2, 1, dtype=torch.int64)
+    state = make_state(made, 2, capacity=4, memory=3) if stateful else None
+    memory = torch.zeros(rows, 2, 8, dtype=torch.float64)
+    count = None if counts is None else torch.tensor(counts)
+    with torch.no_grad():
+        if state is not None:
+            state.reserve(1)
+        with pytest.raises(GenerationError, match=message):
+            made(tokens, state, memory=memory, memory_count=count)
+        made(tokens, state, memory=torch.zeros(2, 2, 8, dtype=torch.float64))
+
+
+def test_without_a_state_no_row_has_a_memory_to_keep() -> None:
+    memory = torch.zeros(2, 2, 8, dtype=torch.float64)
+    with pytest.raises(GenerationError, match=r"memory_count goes from 0 to 2 .* \[-1, 2\] arrived"):
+        translator()(torch.zeros(2, 1, dtype=torch.int64), memory=memory, memory_count=torch.tensor([-1, 2]))
+
+
+def test_how_much_is_real_of_no_memory_is_refused() -> None:
+    made = translator()
+    state = make_state(made, 1, capacity=4, memory=3)
+    state.reserve(1)
+    with torch.no_grad(), pytest.raises(GenerationError, match="memory_count says how much of a memory is real"):
+        made(torch.zeros(1, 1, dtype=torch.int64), state, memory_count=torch.tensor([2]))
+
+
+def test_a_memory_for_which_no_room_was_reserved_changes_nothing() -> None:
+    made = translator()
+    state = make_state(made, 1, capacity=4, memory=3)
+    with torch.no_grad(), pytest.raises(CapacityError, match=r"call state\.reserve first"):
+        made(torch.zeros(1, 1, dtype=torch.int64), state, memory=torch.zeros(1, 3, 8, dtype=torch.float64))
+    assert state.memory_lengths.tolist() == [0]
 
 
 def test_a_memory_that_the_state_has_no_room_for_is_refused_and_changes_nothing() -> None:
@@ -284,7 +423,5 @@ def test_a_memory_that_the_state_has_no_room_for_is_refused_and_changes_nothing(
     with torch.no_grad():
         with pytest.raises(CapacityError, match="a memory of 3 places a row; 4 arrived: make the state with memory=4"):
             made(tokens, state, memory=torch.zeros(2, 4, 8, dtype=torch.float64))
-        with pytest.raises(CapacityError, match=r"2 places arrived; counts of \[1, 3\]"):
-            made(tokens, state, memory=torch.zeros(2, 2, 8, dtype=torch.float64), memory_count=torch.tensor([1, 3]))
         assert state.memory_lengths.tolist() == [0, 0]
         made(tokens, state)

@@ -152,11 +152,43 @@ def test_a_query_with_nothing_to_see_gives_zeros_and_no_gradient(
         assert (each == 0).all()
 
 
-def test_a_kernel_that_gives_a_blind_query_something_is_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masked_file, "scaled_dot_product_attention", lambda q, *_, **__: torch.ones_like(q))
-    x, index = torch.zeros(1, 2, 1, 3), torch.tensor([[0, -1]])
-    out = masked(x, x, x, Places(q_index=index, k_index=index, padded=True), Options())
+def from_the_start(q: Tensor, k: Tensor) -> Tensor:
+    return (q == 0) & (k >= 0)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("blinding", ["padding", "mask"])
+def test_no_kernel_is_asked_for_a_query_with_nothing_to_see_and_its_answer_is_overruled(
+    monkeypatch: pytest.MonkeyPatch, biased: bool, blinding: str
+) -> None:
+    masks: list[Tensor] = []
+
+    def kernel(q: Tensor, *_: Tensor, attn_mask: Tensor, **__: Any) -> Tensor:
+        masks.append(attn_mask > float("-inf") if biased else attn_mask)
+        return torch.ones_like(q)
+
+    monkeypatch.setattr(masked_file, "scaled_dot_product_attention", kernel)
+    x, index = torch.zeros(1, 2, 1, 3), torch.tensor([[0, -1 if blinding == "padding" else 1]])
+    options = Options(bias=distance(1) if biased else None, mask=from_the_start if blinding == "mask" else None)
+    out = masked(x, x, x, Places(q_index=index, k_index=index, padded=blinding == "padding"), options)
+    assert masks[0].any(-1).all()
     assert out[0, :, 0].tolist() == [[1, 1, 1], [0, 0, 0]]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("keys", [5, 64, 96])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_on_a_gpu_a_query_with_nothing_to_see_gives_zeros_and_finite_gradients(dtype: torch.dtype, keys: int) -> None:
+    q, k, v = (
+        torch.randn(2, length, heads, 64, dtype=dtype, device="cuda", requires_grad=True)
+        for length, heads in ((64, 4), (keys, 2), (keys, 2))
+    )
+    q_index, k_index = (torch.arange(length, device="cuda").repeat(2, 1) for length in (64, keys))
+    q_index[0, 32:] = k_index[1] = -1
+    out = masked(q, k, v, Places(q_index=q_index, k_index=k_index, padded=True), Options(causal=False))
+    assert (out[0, 32:] == 0).all()
+    assert (out[1] == 0).all()
+    assert all(each.isfinite().all() for each in torch.autograd.grad(out.square().sum(), (q, k, v)))
 
 
 def test_sinks_take_weight_and_give_nothing() -> None:

@@ -74,8 +74,20 @@ def test_a_call_without_reserve_is_refused(state: State) -> None:
     with pytest.raises(CapacityError, match="3 tokens a row arrived, 2 are reserved"):
         state.begin(None, 3)
     state.begin(None, 2)
+    state.advance(2)
     with pytest.raises(CapacityError, match=r"call state\.reserve first"):
         state.begin(None, 1)
+
+
+@pytest.mark.parametrize("between", ["reset", "fork", "rewind"])
+def test_what_moves_rows_after_a_reserve_voids_it_so_that_no_row_overflows(state: State, between: str) -> None:
+    mark = state.mark()
+    state.reserve([150, 0])
+    {"reset": lambda: state.reset([0]), "fork": lambda: state.fork([1], [0]), "rewind": lambda: state.rewind(mark)}[
+        between
+    ]()
+    with pytest.raises(CapacityError, match=r"call state\.reserve first"):
+        state.begin(torch.tensor([150, 0]), 150)
 
 
 def test_a_state_is_refused_under_gradients_beside_documents_and_for_other_rows(state: State) -> None:

@@ -95,6 +95,13 @@ def test_a_mark_can_be_used_again_and_does_not_follow_what_comes_after(model: To
         torch.testing.assert_close(other, outs[0], rtol=0, atol=0)
 
 
+def test_a_fork_copies_the_memory_length(model: Toy) -> None:
+    state = make_state(model, rows=3, capacity=4, memory=3)
+    state.remember(torch.zeros(3, 3, 5), torch.tensor([2, 3, 1]))
+    state.fork([1], [2])
+    assert state.memory_lengths.tolist() == [2, 3, 3]
+
+
 def test_a_reset_forgets_the_memory_length(model: Toy) -> None:
     state = make_state(model, rows=2, capacity=4, memory=3)
     state.remember(torch.zeros(2, 3, 5), torch.tensor([2, 3]))

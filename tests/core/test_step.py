@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
 import torch
 from torch import Tensor, nn
 
 from llm_build import Field, Step, make_state
+
+# the package offers each function under the name of its file
+masked_file = sys.modules["llm_build.attend.masked"]
 
 
 class Latent(nn.Module):
@@ -45,3 +51,38 @@ def test_without_expand_one_field_is_keys_and_values_at_once() -> None:
 def test_a_part_of_a_step_without_a_state_is_the_step_itself() -> None:
     step = Step.begin(torch.zeros(1, 1, dtype=torch.int64))
     assert step.at(3).at("attention") is step
+
+
+class Reader(nn.Module):
+    """One layer that reads a memory, and declares values before keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+        kept = Field((1, 3), per="memory")
+        self.state_spec = [{"mixer": {"v": kept, "k": kept}}]
+
+    def forward(self, x: Tensor, step: Step) -> Tensor:
+        k = step.memory
+        return step.attend(x, k, -k, source="memory", expand=lambda k, v: (2 * k, v))
+
+
+def test_keys_come_before_values_however_they_are_declared() -> None:
+    x, memory = (torch.randn(2, length, 1, 3, dtype=torch.float64) for length in (4, 5))
+    reader, tokens = Reader(), torch.zeros(2, 4, dtype=torch.int64)
+    state = make_state(reader, rows=2, capacity=4, memory=5)
+    state.reserve(4)
+    with torch.no_grad():
+        kept = reader(x, Step.begin(tokens, state, memory=memory).at(0).at("mixer"))
+    torch.testing.assert_close(kept, reader(x, Step.begin(tokens, memory=memory)))
+
+
+@pytest.mark.parametrize("source", ["tokens", "memory"])
+def test_what_a_kernel_gives_a_query_with_nothing_to_see_is_overruled(
+    monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setattr(masked_file, "scaled_dot_product_attention", lambda q, *_, **__: torch.ones_like(q))
+    x, count = torch.zeros(2, 3, 1, 2), torch.tensor([0, 3])
+    options = {"count": count} if source == "tokens" else {"memory": x, "memory_count": count}
+    out = Step.begin(torch.zeros(2, 3, dtype=torch.int64), **options).attend(x, x, source=source)
+    assert out.amax((1, 2, 3)).tolist() == out.amin((1, 2, 3)).tolist() == [0, 1]

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from llm_build import Config, Context, Problem, can, divided, flag, number, part, size
+from llm_build_plugins.attention.mask_config import full
 
 MODULE = "llm_build_plugins.attention.gqa_module:attention"
 HEADS = 2**16
@@ -64,7 +65,7 @@ class SoftmaxAttention(Config):
             )
 
     def _over_memory(self) -> Iterator[Problem]:
-        if can(self.mask, "causal"):
+        if not isinstance(self.mask, full):
             yield Problem(
                 field="mask",
                 message="a memory has no order against what reads it, so all of it is seen; this mask hides some",

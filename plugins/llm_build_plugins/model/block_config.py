@@ -35,11 +35,11 @@ class block(Config):
         if field == "placement":
             return context.provide(norm=self.norm).with_(branches=self.branches())
         if field == "cross":
-            return context.provide(position=None, causal=False)
-        return context.with_(memory=None)
+            return context.provide(position=None, causal=False, memory=context.encoder_dim)
+        return context
 
     def check(self, context: Context) -> Iterator[Problem]:
-        if self.cross is not None and context.memory is None:
+        if self.cross is not None and context.encoder_dim is None:
             yield Problem(
                 field="cross",
                 message="cross reads what an encoder made, and there is none here",

@@ -37,13 +37,14 @@ class encoder_decoder(Config):
         if field == "encoder":
             return inner.provide(position=self.position, causal=False)
         if field == "decoder":
-            return inner.provide(position=self.position, causal=True).with_(memory=self.dim)
+            return inner.provide(position=self.position, causal=True, encoder_dim=self.dim)
         if field == "initialiser":
             return inner.with_(depth=max(len(self.encoder.layers), len(self.decoder.layers)))
         return inner
 
     def check_cross(self, context: Context) -> Iterator[Problem]:
-        if all(layer.cross is None for layer in self.decoder.layers):
+        # a block of another plugin may read it by another name
+        if all(hasattr(layer, "cross") and layer.cross is None for layer in self.decoder.layers):
             yield Problem(
                 field="decoder",
                 message="a layer of the decoder must read what the encoder made; none has cross",

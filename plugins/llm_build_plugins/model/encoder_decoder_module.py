@@ -56,7 +56,8 @@ class EncoderDecoder(nn.Module):
         """tokens [B, T] int64 → logits [B, T, V], given what `encode` made of the source.
 
         `memory_count` [B] says how many places of each row's memory are real. With a `state`, a call without a memory
-        reads what the row has stored, and so does a row whose `memory_count` is -1. Raises as `Decoder` does.
+        reads what the row has stored, and so does a row whose `memory_count` is -1. Raises as `Decoder` does, and
+        `GenerationError` where there is no memory to read or one that does not fit the tokens.
         """
         x, _ = self.hidden(
             tokens,
@@ -82,7 +83,7 @@ class EncoderDecoder(nn.Module):
         memory_count: Tensor | None = None,
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The same arguments → what the head receives [B, T, D], and the losses of the decoder."""
-        if memory is None and state is None:
+        if memory is None and (state is None or not state.memory):
             raise GenerationError("this model reads a source: pass memory=model.encode(source)")
         step = Step.begin(
             tokens,

@@ -18,7 +18,12 @@ def masked(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) ->
     """q [B, T, H, E], k [B, S, K, E], v [B, S, K, Ev] → [B, T, H, Ev]; zeros where a query sees nothing."""
     queries, heads, kv_heads = q.shape[1], q.shape[2], k.shape[2]
     group = heads // kv_heads
-    seen = visible(places, options)
+    seen, blind = visible(places, options), None
+    # padding may leave a query nothing to see, and so may a mask; anything else leaves it itself
+    if places.padded or options.mask is not None:
+        blind = ~seen.any(-1, keepdim=True)  # [B, T, 1]
+        # in half precision on a GPU, SDPA gives such a query the mean of all values, and NaN for a gradient
+        seen = seen | blind
     packed = q.unflatten(2, (kv_heads, group)).permute(0, 2, 3, 1, 4).flatten(2, 3)  # [B, K, G·T, E]
     out: Tensor = scaled_dot_product_attention(
         packed,
@@ -29,11 +34,7 @@ def masked(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) ->
         dropout_p=options.dropout,
     )
     out = out.unflatten(2, (group, queries)).permute(0, 3, 1, 2, 4).flatten(2, 3)
-    # padding may leave a query nothing to see, and so may a mask; anything else leaves it itself
-    if not places.padded and options.mask is None:
-        return out
-    # SDPA gives such a query zeros, but in half precision on a GPU the mean of all values
-    return torch.where(seen.any(-1)[:, :, None, None], out, 0)
+    return out if blind is None else out.masked_fill(blind[..., None], 0)
 
 
 def _packed_mask(seen: Tensor, bias: Tensor | None, kv_heads: int, group: int, dtype: torch.dtype) -> Tensor:

@@ -31,7 +31,9 @@ class Mark:
 
 
 class State:
-    """The lengths of all rows and the storage of every mixer. One round is `reserve`, then one call of the model.
+    """The lengths of all rows and the storage of every mixer.
+
+    One round is `reserve`, then one call of the model; a reset, a fork or a rewind in between voids what was reserved.
 
     `lengths` [B] int64 on the device are the only ones, `memory_lengths` [B] those of what an encoder made. The host
     knows an upper bound of each length, so nothing waits for the device: `reserve` is the single place where room is
@@ -66,6 +68,7 @@ class State:
         self._refuse_rows("a reset", forgotten)
         for row in forgotten:
             self._bounds[row] = 0
+        self._granted = None
         index = self._index(forgotten)
         self.lengths[index] = 0
         self.memory_lengths[index] = 0
@@ -83,6 +86,7 @@ class State:
         bounds = [self._bounds[row] for row in source]
         for row, bound in zip(target, bounds, strict=True):
             self._bounds[row] = bound
+        self._granted = None
         one, other = self._index(source), self._index(target)
         for lengths in (self.lengths, self.memory_lengths):
             lengths[other] = lengths[one]
@@ -101,12 +105,13 @@ class State:
         """
         self.lengths.copy_(mark.lengths)
         self._bounds = list(mark.bounds)
+        self._granted = None
         for view, sequence in zip(self._all_views(), mark.sequences, strict=True):
             for name, kept in sequence.items():
                 view.sequence[name].copy_(kept)
 
     def begin(self, count: Tensor | None, new: int) -> tuple[Tensor, Tensor]:
-        """index [B, T], -1 past `count`, and positions [B, T] of `new` tokens a row.
+        """index [B, T], -1 past `count`, and positions [B, T] of `new` tokens a row. Changes nothing.
 
         Models call this through `Step.begin`. Raises `CapacityError` where `reserve` was not called for this call.
         """
@@ -115,7 +120,6 @@ class State:
                 f"{new} tokens a row arrived, {self._granted or 0} are reserved; call state.reserve first"
             )
         self._refuse_more(count)
-        self._granted = None
         offset = torch.arange(new, device=self.lengths.device)
         positions = self.lengths[:, None] + offset
         if count is None:
@@ -144,15 +148,13 @@ class State:
             )
         if count is None:
             count = torch.full_like(self.memory_lengths, width)
-        # as above: on a GPU looking would wait for the device
-        elif count.device.type == "cpu" and not torch.compiler.is_compiling() and (count > width).any():
-            raise CapacityError(f"a memory of {width} places arrived; counts of {count.tolist()} arrived with it")
         self.memory_lengths.copy_(torch.where(count < 0, self.memory_lengths, count))
         return count
 
     def advance(self, count: Tensor | int) -> None:
-        """Count this call's tokens in. The model does it once a call; layers never do."""
+        """Count this call's tokens in; what was reserved is used up. The model does it once a call; layers never do."""
         self.lengths.add_(count)
+        self._granted = None
 
     def _all_views(self) -> Iterator[View]:
         for layer in self.views:

@@ -66,10 +66,11 @@ class Step:
     ) -> Step:
         """The step of a whole model, from the arguments of its call. Real tokens stand first in their row.
 
-        Raises `GenerationError` for a state under gradients or beside documents, `CapacityError` for other rows and for
-        a memory that the state has no room for.
+        Raises `GenerationError` for a state under gradients or beside documents and for a memory that does not fit the
+        tokens, `CapacityError` for other rows and for a memory that the state has no room for.
         """
         rows, new = tokens.shape
+        _refuse_memory(memory, memory_count, rows, least=0 if state is None else -1)
         if state is None:
             place = torch.arange(new, device=tokens.device).expand(rows, new)
             return cls(
@@ -83,9 +84,9 @@ class Step:
                 plain=count is None and documents is None,
             )
         _refuse_misuse(state, rows, documents)
+        index, natural = state.begin(count, new)
         if memory is not None:
             memory_count = state.remember(memory, memory_count)
-        index, natural = state.begin(count, new)
         lengths = state.lengths + (new if count is None else count)
         return cls(
             index=index,
@@ -167,7 +168,7 @@ class Step:
             if new:
                 assert self.memory_count is not None, "a state says how much of a memory is new"
                 self.view.remember(new, self.memory_count)
-            new = self.view.memory
+            new = {name: self.view.memory[name] for name in ("k", "v") if name in self.view.memory}
         elif not new:
             raise GenerationError("this model reads a memory; none arrived: pass memory=model.encode(source)")
         k = next(iter(new.values()))
@@ -210,3 +211,22 @@ def _refuse_misuse(state: State, rows: int, documents: Tensor | None) -> None:
         raise GenerationError("documents are for packed training, a state for inference: pass one of the two")
     if rows != state.rows:
         raise CapacityError(f"this state holds {state.rows} rows; tokens of {rows} rows arrived")
+
+
+def _refuse_memory(memory: Tensor | None, count: Tensor | None, rows: int, least: int) -> None:
+    """`least` is the lowest count that means something."""
+    if memory is None:
+        if count is not None:
+            raise GenerationError("memory_count says how much of a memory is real, and none arrived: pass memory too")
+        return
+    for name, given in (("memory", memory), ("memory_count", count)):
+        if given is not None and given.shape[0] != rows:
+            raise GenerationError(f"{name} must have {rows} rows, as the tokens have; {given.shape[0]} arrived")
+    # on a GPU looking would wait for the device
+    if count is None or count.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    width = memory.shape[1]
+    if ((count < least) | (count > width)).any():
+        raise GenerationError(
+            f"memory_count goes from {least} to {width} for a memory of {width} places; {count.tolist()} arrived"
+        )
