@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from llm_build.groups import ParameterGroup as ParameterGroup
     from llm_build.groups import parameter_groups as parameter_groups
     from llm_build.interfaces import Piece as Piece
-    from llm_build.interfaces import SourceModel as SourceModel
+    from llm_build.interfaces import reads_source as reads_source
     from llm_build.progress import Progress as Progress
     from llm_build.progress import Silence as Silence
     from llm_build.resolve import load as load
@@ -98,7 +98,7 @@ _HOME = {
     ],
     "llm_build.document": ["Document"],
     "llm_build.groups": ["TABLE", "VECTOR", "ParameterGroup", "parameter_groups"],
-    "llm_build.interfaces": ["Piece", "SourceModel"],
+    "llm_build.interfaces": ["Piece", "reads_source"],
     "llm_build.progress": ["Progress", "Silence"],
     "llm_build.resolve": ["load"],
     "llm_build.resolve.raising": ["write"],

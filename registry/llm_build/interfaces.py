@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 
 import attrs
 
@@ -203,6 +203,14 @@ class SourceModel(Model, Protocol):
 
     def encoded(self, tokens: Tensor, count: Tensor | None = None) -> tuple[Tensor, Losses]:
         """The same arguments → the memory, and the losses of the encoder's layers."""
+
+
+def reads_source(model: Any) -> TypeGuard[SourceModel]:
+    """Whether a model is a `SourceModel`.
+
+    Not by isinstance: from Python 3.12 on that does not see the parts of a torch module.
+    """
+    return callable(getattr(model, "encoded", None))
 
 
 @runtime_checkable

@@ -22,6 +22,7 @@ from llm_build import (
     component,
     make_state,
     part,
+    reads_source,
 )
 from llm_build_plugins import attention, embedding, ffn, model, norm, position
 from tests.builtin.strategies import VOCAB, changed, encoder_decoders, random_tokens
@@ -425,3 +426,8 @@ def test_a_memory_that_the_state_has_no_room_for_is_refused_and_changes_nothing(
             made(tokens, state, memory=torch.zeros(2, 4, 8, dtype=torch.float64))
         assert state.memory_lengths.tolist() == [0, 0]
         made(tokens, state)
+
+
+def test_a_model_that_reads_a_source_is_known_by_its_encoder() -> None:
+    assert reads_source(translator())
+    assert not reads_source(build(model.decoder(dim=8, vocab=VOCAB, context=16, norm=norm.rms(), layers=layers(False))))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from llm_build import GenerationError, Piece, SourceModel, make_state, source_tokens
+from llm_build import GenerationError, Piece, make_state, reads_source, source_tokens
 from llm_build_plugins.generate._capture import Replay
 from llm_build_plugins.generate._draw import Draw
 from llm_build_plugins.generate._stream import TextStream
@@ -45,7 +45,7 @@ class Decode:
     ) -> Iterator[Piece]:
         """Continue every prompt; see `Generator`. Raises `GenerationError` before anything is computed."""
         sources: list[list[int]] = []
-        if isinstance(model, SourceModel):
+        if reads_source(model):
             sources = [_source(tokenizer, each, model.context) for each in prompts]
             rows = [each[-1:] for each in sources]
         else:

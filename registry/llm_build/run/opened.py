@@ -13,7 +13,7 @@ from llm_build.checkpoint import load_weights
 from llm_build.components import Config
 from llm_build.context import Context
 from llm_build.errors import GenerationError, RunError
-from llm_build.interfaces import Generator, Piece, SourceModel, Tokenizer
+from llm_build.interfaces import Generator, Piece, Tokenizer, reads_source
 from llm_build.progress import Progress
 from llm_build.resolve import load, resolve
 from llm_build.run.completion import complete, shown
@@ -77,7 +77,7 @@ class Run:
     @property
     def reads_source(self) -> bool:
         """Whether a prompt is a source that the model reads, and no part of the text."""
-        return isinstance(self.model, SourceModel)
+        return reads_source(self.model)
 
     def _writer(self) -> Generator:
         if self.generator is None:
