@@ -1,6 +1,8 @@
 """What the module of each slot must offer: one Protocol a slot, with shapes and dtypes.
 
-Every module is made by `Class(config, context)`, where `config` is filled. Legend: B rows, T new positions in a call,
+Every module is made by `Class(config, context)`, where `config` is filled. One of any slot that uses only a share of
+some weights for a token says so by `active`, a mapping from names of its own submodules and parameters to Fractions: a
+mixture of experts {"experts": k / X}. Active parameters are counted by it. Legend: B rows, T new positions in a call,
 S positions a query may see, D model dim, H query heads, K key/value heads, E head dim, V vocabulary. Activations have
 the dtype of the weights; tokens, index and positions are int64.
 """
@@ -65,6 +67,9 @@ class Groups(Protocol):
 @runtime_checkable
 class Router(Protocol):
     """Sends each position to some of `context.experts` experts."""
+
+    k: int
+    """How many experts a position is sent to."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Losses]:
         """x [N, D] → weights [N, k] in float32 or wider, experts [N, k] int64, no two alike in a row, and losses."""

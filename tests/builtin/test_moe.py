@@ -351,7 +351,7 @@ def test_autocast_narrows_the_products_and_not_the_routes(way: Any) -> None:
         (8, 8, "cuda", torch.float32, _rows.blocked, True),
         (8, 8, "cuda", torch.float16, _rows.blocked, True),
         (9_999, 2_000, "cuda", torch.bfloat16, _rows.blocked, True),
-        (8, 8, "meta", torch.float32, _rows.blocked, False),
+        (8, 8, "meta", torch.float32, _rows.single, False),
     ],
 )
 def test_which_way_is_taken(rows: int, experts: int, device: str, dtype: torch.dtype, way: Any, slow: bool) -> None:

@@ -48,7 +48,7 @@ class GroupedQueryAttention(nn.Module):
         self.mask = config.part("mask", context)
         self.sinks = nn.Parameter(torch.zeros(config.heads)) if config.sinks else None
         self.scale, self.softcap, self.dropout = config.scale, config.softcap, config.dropout
-        kept = Field((config.kv_heads, head_dim))
+        kept = Field((config.kv_heads, head_dim), reach=self.mask.window if self.mask.causal else None)
         self.state_spec = {"k": kept, "v": kept}
 
     def initialise(self, draw: Callable[[Tensor], None]) -> None:

@@ -131,6 +131,8 @@ def choose(rows: int, count: int, device: torch.device, dtype: torch.dtype) -> t
     """The way, why it was chosen, and whether it is slow where another would not be."""
     if device.type == "cpu" and not torch.compiler.is_compiling():
         return sliced, "a CPU", False
+    if device.type == "meta":
+        return single, "nothing is computed, so the products that are counted are exactly the rows'", False
     if device.type != "cuda":
         return blocked, "sizes that the host cannot look at", False
     if 2 * rows <= count:
@@ -164,9 +166,7 @@ def blocked(experts: Tensor, count: int) -> Rows:
     rows = experts.numel()
     size = max(1, -(-rows // count))
     if size == 1:
-        # two tensors: torch.compile takes none twice
-        choice, place = (torch.arange(rows, device=experts.device) for _ in range(2))
-        return Rows(choice, place, Blocks(experts.flatten()), experts.shape[1])
+        return single(experts, count)
     owner, choice, ends = _sorted(experts, count)
     starts = torch.cat((ends.new_zeros(1), ends[:-1]))
     last = ((ends - starts + size - 1) // size).cumsum(0)  # [X]: where each expert's blocks end
@@ -180,6 +180,13 @@ def blocked(experts: Tensor, count: int) -> Rows:
         Blocks(whose.clamp(max=count - 1)),
         experts.shape[1],
     )
+
+
+def single(experts: Tensor, _count: int) -> Rows:
+    """Unsorted rows, each of which is a block."""
+    # two tensors: torch.compile takes none twice
+    choice, place = (torch.arange(experts.numel(), device=experts.device) for _ in range(2))
+    return Rows(choice, place, Blocks(experts.flatten()), experts.shape[1])
 
 
 def arithmetic(x: Tensor) -> torch.dtype:

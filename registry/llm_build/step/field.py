@@ -16,11 +16,13 @@ class Field:
     `shape` is that of one token, one sequence or one place of a memory: (K, E) for keys, (H, E, E) for a recurrent
     state. `per` says which: a token field grows with the sequence, a sequence field is overwritten, a memory field
     holds what was made of the vectors that came with a call, until others come. `dtype` is the model's unless stated.
+    `reach`: of a token field, only the latest `reach` tokens are ever read.
     """
 
     shape: tuple[int, ...]
     per: Literal["token", "sequence", "memory"] = "token"
     dtype: torch.dtype | None = None
+    reach: int | None = None
 
     def zeros(self, *lead: int, like: torch.Tensor) -> torch.Tensor:
         """Zeros [*lead, *shape] on the device of `like`, in the field's dtype or in that of `like`."""

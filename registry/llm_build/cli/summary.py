@@ -1,0 +1,140 @@
+"""`llm-build summary SPEC`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from llm_build.cli._options import DTYPES, read_spec, spec_options, talk_options
+
+if TYPE_CHECKING:
+    from llm_build.cost import Summary
+    from llm_build.cost.states import Kept
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+HEADINGS = ("part", "times", "component", "parameters", "active")
+
+
+@click.command("summary", short_help="show a spec's layers, parameters and memory")
+@click.argument("spec")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, sizes in bytes.")
+@click.option(
+    "--dtype",
+    type=click.Choice(DTYPES[1:]),
+    default="float32",
+    show_default=True,
+    help="Of the weights that write, and of what they keep of a text.",
+)
+@spec_options
+@talk_options
+def command(spec: str, as_json: bool, dtype: str, sets: Sequence[str], plugins: Sequence[str], quiet: bool) -> None:
+    """Show the layers of the model of SPEC, its parameters, and the bytes of weights, optimiser and state.
+
+    All is counted on the model that is really built, on a device without memory: nothing is allocated, and no data is
+    read. Figures of a row are those of one part; a weight that parts share counts in the first. Active parameters are
+    those that one token makes use of: of a mixture, k of its experts.
+    """
+    reading = read_spec(spec, sets, plugins)
+    assert reading.filled is not None, "read_spec raises where there are faults"
+    import torch
+
+    from llm_build.cost import summarise
+
+    found = summarise(reading.filled, getattr(torch, dtype))
+    if as_json:
+        click.echo(json.dumps({"spec": spec, **found.as_json()}, indent=2))
+        return
+    if not quiet:
+        _show_table(table(found))
+        click.echo()
+    for line in lines(found):
+        click.echo(line)
+
+
+def table(found: Summary) -> list[tuple[str, ...]]:
+    """The layer table, with its headings."""
+    return [
+        HEADINGS,
+        *(
+            (each.name, str(each.count), each.component, f"{each.parameters:_}", f"{each.active:_}")
+            for each in found.rows
+        ),
+    ]
+
+
+def lines(found: Summary) -> Iterator[str]:
+    """What stands below the table."""
+    dtype = str(found.dtype).removeprefix("torch.")
+    yield f"parameters: {found.parameters:_}, of which a token uses {found.active:_}"
+    yield f"weights in {dtype}: {size(found.weights)}" + (
+        f" and {size(found.buffers)} of buffers" * bool(found.buffers)
+    )
+    yield from _training(found)
+    for count, each in found.states:
+        yield f"state of {count} {'layers' if count > 1 else 'layer'}, each: {_kept(each)}"
+    source = " and a source of as many" if found.reads_source else ""
+    yield f"state of a text of {found.context:_} tokens{source}, all layers: {size(found.state)}"
+
+
+def _training(found: Summary) -> Iterator[str]:
+    if found.optimizer is None:
+        return
+    total = 2 * found.trained + found.optimizer
+    yield (
+        f"training keeps {size(total)} without activations: weights {size(found.trained)}, gradients as much, "
+        f"optimiser {size(found.optimizer)}"
+    )
+
+
+def _kept(each: Kept) -> str:
+    said = [f"{each.token:_} B a token"] if each.token else []
+    said += [f"{bytes_:_} B for each of the latest {window:_} tokens" for bytes_, window in each.windows]
+    said += [f"{each.sequence:_} B a text"] if each.sequence else []
+    said += [f"{each.memory:_} B a place of the source"] if each.memory else []
+    return ", ".join(said) or "nothing"
+
+
+def size(count: int) -> str:
+    """Bytes in a binary unit: "1.8 GiB"."""
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:,.1f} {UNITS[unit]}" if unit else f"{count} B"
+
+
+def _show_table(cells: Sequence[tuple[str, ...]]) -> None:
+    """With lines on a terminal, in plain columns elsewhere; numbers stand to the right."""
+    import sys
+
+    if sys.stdout.isatty():
+        _show_rich(cells)
+        return
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = [_padded(cell, width, place) for place, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        click.echo("  ".join(padded).rstrip())
+
+
+def _padded(cell: str, width: int, place: int) -> str:
+    return cell.rjust(width) if _numeric(place) else cell.ljust(width)
+
+
+def _numeric(place: int) -> bool:
+    return HEADINGS[place] not in {"part", "component"}
+
+
+def _show_rich(cells: Sequence[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table()
+    for place, heading in enumerate(cells[0]):
+        shown.add_column(heading, justify="right" if _numeric(place) else "left")
+    for row in cells[1:]:
+        # as Text, so that brackets in a name are not taken for markup
+        shown.add_row(*map(Text, row))
+    Console().print(shown)
