@@ -111,3 +111,20 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
 def test_help_and_version_exit_with_0() -> None:
     assert "Verbs" in finished(llm_build("--help"))
     assert finished(llm_build("--version")).startswith("llm-build, version ")
+
+
+def test_a_requirement_that_needs_measuring_is_listed_and_decided_on_demand(tmp_path: Path) -> None:
+    spec = tmp_path / "required.llm"
+    required = "require params(model) < 100M\nrequire flops(model) < 1k\n"
+    spec.write_text(QUICKSTART.read_text(encoding="utf-8") + required, encoding="utf-8")
+    plain, measured = llm_build("check", spec), llm_build("check", "--measure", spec)
+    assert (plain.returncode, plain.stderr.count("this requirement is decided at build")) == (0, 2)
+    assert (measured.returncode, measured.stderr.count("error[E309]"), "decided" in measured.stderr) == (1, 1, False)
+    assert "require flops(model) < 1k" in measured.stderr
+
+
+@pytest.mark.parametrize("verb", ["summary", "train", "run"])
+def test_a_requirement_that_fails_stops_every_verb_that_builds(verb: str, tmp_path: Path) -> None:
+    spec = tmp_path / "required.llm"
+    spec.write_text(QUICKSTART.read_text(encoding="utf-8") + "require flops(model) < 1k\n", encoding="utf-8")
+    assert "error[E309]" in refused(llm_build(verb, spec, cwd=tmp_path))

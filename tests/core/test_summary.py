@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from llm_build.errors import PluginError
 from llm_build.resolve import resolve
 from llm_build_plugins import train
 from tests.core.test_specs import COUNTS, SPECS
-from tests.processes import QUICKSTART, ROOT, finished, llm_build
+from tests.processes import QUICKSTART, ROOT, finished, llm_build, start
 
 ODD = """
 import torch
@@ -47,6 +49,35 @@ model = decoder {{
   layers = {layers}
 }}
 """
+LARGE = """llm 1
+let mixer = gqa {{ heads = 128, kv_heads = 4, head_dim = 128 }}
+let dense = block {{ attention = mixer, ffn = swiglu {{ hidden = 18_432 }} }}
+let sparse = block {{
+  attention = mixer
+  ffn = moe {{
+    experts = 256
+    router = softmax_topk {{ k = 8 }}
+    expert = swiglu {{ hidden = 2_048 }}
+    shared = swiglu {{ hidden = 2_048 }}
+  }}
+}}
+model = decoder {{
+  dim = 7_168, vocab = 129_280, context = 4_096, position = rope, norm = rms
+  layers = 3 * dense + 58 * sparse
+}}
+train = pretrain {{ steps = 10, batch = 1, optimizer = {optimizer} }}
+"""
+"""As large as DeepSeek-V3, with grouped-query attention in place of its latent one."""
+PEAK = """
+import contextlib, io, json, resource, sys
+from llm_build.cli import _run
+out = io.StringIO()
+with contextlib.redirect_stdout(out):
+    assert _run(["summary", "--json", sys.argv[1]]) == 0
+print(json.dumps(json.loads(out.getvalue())))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+PARTS = ("encoder", "decoder", "head")
 BLOCK = "block {{ attention = gqa {{ heads = 4, kv_heads = 2{mask} }}, ffn = {ffn} }}"
 SWIGLU = "swiglu { hidden = 6 }"
 
@@ -204,3 +235,63 @@ def tensors(held: Any) -> list[torch.Tensor]:
         return [held]
     inside = held.values() if isinstance(held, dict) else held if isinstance(held, list) else ()
     return [each for one in inside for each in tensors(one)]
+
+
+def test_the_products_of_a_dense_decoder_are_those_counted_by_hand() -> None:
+    found = summary(f"3 * {block()}")
+    dim, tokens, vocab, heads, kv_heads, head_dim, hidden = 16, 8, 10, 4, 2, 4, 6
+    projections = dim * (heads + 2 * kv_heads) * head_dim + heads * head_dim * dim
+    scores = 2 * heads * head_dim * tokens  # with the keys, and with the values
+    layer = 2 * (projections + scores + 3 * dim * hidden)
+    assert [each.flops for each in found.rows if "layers" in each.name] == [layer]
+    assert found.flops == 3 * layer + 2 * dim * vocab
+
+
+@pytest.mark.parametrize("mask", ["", ", mask = sliding { window = 3 }", ", softcap = 5", ", sinks = true"])
+def test_every_kernel_counts_all_scores(mask: str) -> None:
+    assert summary(block(mask=mask)).flops == summary(block()).flops
+
+
+@pytest.mark.parametrize(("k", "bias"), [(1, False), (3, True), (8, False)])
+def test_of_a_mixture_only_the_products_of_the_chosen_experts_count(k: int, bias: bool) -> None:
+    expert = f"swiglu {{ hidden = 6, bias = {str(bias).lower()} }}"
+    ffn = f"moe {{ experts = 8, router = topk_softmax {{ k = {k} }}, expert = {expert}, shared = {SWIGLU} }}"
+    swiglu, router = 3 * 16 * 6, 16 * 8
+    found, usual = summary(block(ffn)).flops, summary(block()).flops
+    assert found is not None
+    assert usual is not None
+    assert found - usual == 2 * (router + k * swiglu)
+
+
+def test_a_source_is_counted_too() -> None:
+    spec = resolved(load(ROOT / "tests" / "specs" / "translation.llm"))
+    found = summarise(spec)
+    by_part = {part: sum(each.count * (each.flops or 0) for each in found.rows if part in each.name) for part in PARTS}
+    assert min(by_part.values()) > 0
+    assert sum(by_part.values()) == found.flops
+
+
+def test_a_model_that_looks_at_numbers_is_counted_but_for_its_flops(tmp_path: Path) -> None:
+    looks = ODD.replace("return x * self.odd.sum()", "return x * self.odd.sum().item()")
+    (tmp_path / "odd.py").write_text(looks, encoding="utf-8")
+    words = ("--plugin", tmp_path / "odd.py", "--set", "model.norm=acme.odd")
+    said = finished(llm_build("summary", QUICKSTART, *words))
+    assert "FLOPs a token: not counted. FLOPs are counted in a forward pass without numbers, which fails: " in said
+    spec = tmp_path / "spec.llm"
+    spec.write_text(f"{QUICKSTART.read_text(encoding='utf-8')}require flops(model) < 1T\n", encoding="utf-8")
+    done = llm_build("check", "--measure", spec, *words)
+    assert (done.returncode, "error[E312]" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_model_of_671_billion_parameters_takes_neither_time_nor_memory(optimizer: str, tmp_path: Path) -> None:
+    spec = tmp_path / "large.llm"
+    spec.write_text(LARGE.format(optimizer=optimizer), encoding="utf-8")
+    begun = time.monotonic()
+    figures, peak = finished(start(sys.executable, "-c", PEAK, spec)).splitlines()
+    assert time.monotonic() - begun < 20
+    assert int(peak) < 2 * 2**20  # KiB
+    found = json.loads(figures)
+    assert 670e9 < found["parameters"]["total"] < 680e9
+    assert 36e9 < found["parameters"]["active"] < 42e9
+    assert [each["count"] for each in found["layers"] if "layers" in each["name"]] == [3, 58]

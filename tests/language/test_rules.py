@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llm_build import Share, build, load, write
-from llm_build.cost import decide
+from llm_build.cost import decide, summarise
 from llm_build.diagnostics import Severity, Source
 from llm_build.resolve import read
 from llm_build_plugins import attention, ffn, model, norm
@@ -559,7 +559,15 @@ def test_rule_22_params_is_decided_where_the_model_is_built() -> None:
     assert (found.code, f"{exact:_} < {exact:_} arrived" in found.message) == ("E309", True)
 
 
-@pytest.mark.parametrize("what", ["flops", "memory"])
-def test_rule_22_what_cannot_be_measured_yet_is_refused(what: str) -> None:
-    (found,) = read(Source("t.llm", decoder() + f"require {what}(model) < 1T\n"), measure=decide).errors
-    assert (found.code, what in found.message, pointed(found)) == ("E312", True, f"{what}(model)")
+def test_rule_22_flops_is_decided_where_the_model_is_built() -> None:
+    exact = summarise(filled(decoder(fields="embedding = token"))).flops
+    spec = decoder(fields="embedding = token") + f"require flops(model) {{}} {exact}\n"
+    assert not read(Source("t.llm", spec.replace("{}", "==")), measure=decide).errors
+    (found,) = read(Source("t.llm", spec.replace("{}", "<")), measure=decide).errors
+    assert (found.code, f"{exact:_} < {exact:_} arrived" in found.message) == ("E309", True)
+
+
+@pytest.mark.parametrize("what", ["flops(model.layers[0])", "memory(model)"])
+def test_rule_22_what_cannot_be_measured_is_refused(what: str) -> None:
+    (found,) = read(Source("t.llm", decoder() + f"require {what} < 1T\n"), measure=decide).errors
+    assert (found.code, what.partition("(")[0] in found.message, pointed(found)) == ("E312", True, what)

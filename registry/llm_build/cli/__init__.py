@@ -16,7 +16,7 @@ from llm_build.errors import LLMBuildError, SpecError
 VERBS = {
     "run": "train a spec's model, then show what it writes",
     "check": "find every fault of a spec, without building it",
-    "summary": "show a spec's layers, parameters and memory",
+    "summary": "show a spec's layers, parameters, FLOPs and memory",
     "train": "train a spec's model into a run directory",
     "generate": "let a trained model write",
     "eval": "measure a trained model on text",

@@ -113,17 +113,24 @@ def read_spec(spec: str, sets: Sequence[str], plugins: Sequence[str]) -> Reading
     """
     from llm_build.diagnostics import render
     from llm_build.errors import SpecError
-    from llm_build.resolve import read, source_of
 
     use_plugins(plugins)
+    reading = read_measured(spec, sets)
+    if reading.errors:
+        raise SpecError(reading.diagnostics)
+    if reading.diagnostics:
+        click.echo(render(reading.diagnostics), err=True)
+    return reading
+
+
+def read_measured(spec: str, sets: Sequence[str]) -> Reading:
+    """Read a spec and decide every requirement. Raises `SpecError` for a file that cannot be read."""
+    from llm_build.resolve import read, source_of
+
     source = source_of(Path(spec))
     reading = read(source, sets)
     if not reading.errors and any(each.code == UNDECIDED for each in reading.diagnostics):
         from llm_build.cost import decide  # brings torch, which a faulty spec need not wait for
 
         reading = read(source, sets, measure=decide)
-    if reading.errors:
-        raise SpecError(reading.diagnostics)
-    if reading.diagnostics:
-        click.echo(render(reading.diagnostics), err=True)
     return reading

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from llm_build.cli._options import spec_options, talk_options, use_plugins
+from llm_build.cli._options import read_measured, spec_options, talk_options, use_plugins
 from llm_build.diagnostics import FORMATS, Diagnostic, Severity, render
 from llm_build.errors import SpecError
 from llm_build.resolve import read, source_of
@@ -16,16 +16,20 @@ from llm_build.resolve import read, source_of
 @click.command("check", short_help="find every fault of a spec, without building it")
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
+@click.option("--measure", is_flag=True, help="Decide requirements on params and flops too, which brings in torch.")
 @spec_options
 @talk_options
-def command(specs: Sequence[str], form: str, sets: Sequence[str], plugins: Sequence[str], quiet: bool) -> int:
+def command(
+    specs: Sequence[str], form: str, measure: bool, sets: Sequence[str], plugins: Sequence[str], quiet: bool
+) -> int:
     """Find every fault of each SPEC in one go: what is wrong, where, and what to write instead.
 
-    Nothing is built, and torch is not imported; a requirement that needs measuring is listed as decided at build.
-    Exits with 1 where there is a fault. Faults go to stderr as text, or to stdout as JSON.
+    Nothing is built, and torch is not imported; a requirement that needs measuring is listed as decided at build. With
+    --measure it is decided now, on a model that is built on a device without memory. Exits with 1 where there is a
+    fault. Faults go to stderr as text, or to stdout as JSON.
     """
     use_plugins(plugins)
-    found = {spec: _diagnostics(spec, sets) for spec in specs}
+    found = {spec: _diagnostics(spec, sets, measure) for spec in specs}
     everything = [each for diagnostics in found.values() for each in diagnostics]
     if form != "text":
         click.echo(render(everything, form))
@@ -37,11 +41,12 @@ def command(specs: Sequence[str], form: str, sets: Sequence[str], plugins: Seque
     return int(_faulty(everything))
 
 
-def _diagnostics(spec: str, sets: Sequence[str]) -> Sequence[Diagnostic]:
+def _diagnostics(spec: str, sets: Sequence[str], measure: bool) -> Sequence[Diagnostic]:
     try:
-        return read(source_of(Path(spec)), sets).diagnostics
+        reading = read_measured(spec, sets) if measure else read(source_of(Path(spec)), sets)
     except SpecError as fault:
         return fault.diagnostics
+    return reading.diagnostics
 
 
 def _faulty(diagnostics: Sequence[Diagnostic]) -> bool:

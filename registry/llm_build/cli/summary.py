@@ -12,13 +12,14 @@ from llm_build.cli._options import DTYPES, read_spec, spec_options, talk_options
 
 if TYPE_CHECKING:
     from llm_build.cost import Summary
+    from llm_build.cost.layers import Row
     from llm_build.cost.states import Kept
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-HEADINGS = ("part", "times", "component", "parameters", "active")
+HEADINGS = ("part", "times", "component", "parameters", "active", "FLOPs a token")
 
 
-@click.command("summary", short_help="show a spec's layers, parameters and memory")
+@click.command("summary", short_help="show a spec's layers, parameters, FLOPs and memory")
 @click.argument("spec")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, sizes in bytes.")
 @click.option(
@@ -35,7 +36,9 @@ def command(spec: str, as_json: bool, dtype: str, sets: Sequence[str], plugins: 
 
     All is counted on the model that is really built, on a device without memory: nothing is allocated, and no data is
     read. Figures of a row are those of one part; a weight that parts share counts in the first. Active parameters are
-    those that one token makes use of: of a mixture, k of its experts.
+    those that one token makes use of: of a mixture, k of its experts. FLOPs are those of the products of matrices in a
+    forward pass over one text as long as the context, two for each multiplication with its addition; all scores of
+    attention count, hidden ones too.
     """
     reading = read_spec(spec, sets, plugins)
     assert reading.filled is not None, "read_spec raises where there are faults"
@@ -56,19 +59,19 @@ def command(spec: str, as_json: bool, dtype: str, sets: Sequence[str], plugins: 
 
 def table(found: Summary) -> list[tuple[str, ...]]:
     """The layer table, with its headings."""
-    return [
-        HEADINGS,
-        *(
-            (each.name, str(each.count), each.component, f"{each.parameters:_}", f"{each.active:_}")
-            for each in found.rows
-        ),
-    ]
+    return [HEADINGS, *map(_cells, found.rows)]
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    numbers = (f"{each:_}" for each in (row.parameters, row.active))
+    return (row.name, str(row.count), row.component, *numbers, "?" if row.flops is None else f"{row.flops:_}")
 
 
 def lines(found: Summary) -> Iterator[str]:
     """What stands below the table."""
     dtype = str(found.dtype).removeprefix("torch.")
     yield f"parameters: {found.parameters:_}, of which a token uses {found.active:_}"
+    yield _flops(found)
     yield f"weights in {dtype}: {size(found.weights)}" + (
         f" and {size(found.buffers)} of buffers" * bool(found.buffers)
     )
@@ -77,6 +80,13 @@ def lines(found: Summary) -> Iterator[str]:
         yield f"state of {count} {'layers' if count > 1 else 'layer'}, each: {_kept(each)}"
     source = " and a source of as many" if found.reads_source else ""
     yield f"state of a text of {found.context:_} tokens{source}, all layers: {size(found.state)}"
+
+
+def _flops(found: Summary) -> str:
+    if found.flops is None:
+        return f"FLOPs a token: not counted. {found.uncounted}"
+    source = ", and its source" if found.reads_source else ""
+    return f"FLOPs a token: {found.flops:_} (forward over {found.context:_} tokens{source}; products, all scores)"
 
 
 def _training(found: Summary) -> Iterator[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Any
 
 import attrs
 from torch import nn
 
 from llm_build.components import Config, field_specs
+from llm_build.cost.products import Products
 from llm_build.cost.weights import active
 
 
@@ -16,7 +18,8 @@ from llm_build.cost.weights import active
 class Row:
     """A part of a model, or `count` equal ones in a row; the figures are those of one.
 
-    `parameters` are those that no earlier row has; `active` those of them that one token makes use of.
+    `parameters` are those that no earlier row has; `active` those of them that one token makes use of. `flops` are the
+    operations of a call a token, None where they could not be counted.
     """
 
     name: str
@@ -24,9 +27,10 @@ class Row:
     count: int = 1
     parameters: int
     active: int
+    flops: int | None = None
 
 
-def rows(model: nn.Module, config: Config) -> list[Row]:
+def rows(model: nn.Module, config: Config, counted: Products | None = None) -> list[Row]:
     """Every part that is a component or has parameters, equal neighbours as one row. They sum to the whole model."""
     used, seen = active(model), set[nn.Parameter]()
     found: list[tuple[Row, Config | None]] = []
@@ -40,6 +44,7 @@ def rows(model: nn.Module, config: Config) -> list[Row]:
             component=described(module, part),
             parameters=sum(each.numel() for each in new),
             active=sum(used[each] for each in new),
+            flops=None if counted is None else round(counted.modules.get(module, Fraction(0))),
         )
         found.append((row, part))
     return merged(found)

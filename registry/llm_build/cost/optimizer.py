@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from llm_build.components import Config, field_specs
 from llm_build.context import Context
+from llm_build.groups import ParameterGroup, parameter_groups
 
 
 def optimizer_of(spec: Config) -> Any:
@@ -27,20 +29,32 @@ def optimizer_of(spec: Config) -> Any:
 
 
 def optimizer_bytes(optimizer: Any, model: nn.Module) -> int:
-    """Bytes that the optimiser of a model on the meta device keeps after a step in which all weights had a gradient."""
-    weights = [each for each in model.parameters() if each.requires_grad]
-    made = optimizer.make(model)
-    for weight in weights:
-        weight.grad = torch.zeros_like(weight)
-    try:
-        with Ones():  # type: ignore[no-untyped-call]
-            made.step()
-    finally:
-        for weight in weights:
-            weight.grad = None
+    """Bytes that the optimiser of a model on the meta device keeps after a step in which all weights had a gradient.
+
+    It is asked about one parameter of each group, shape and dtype: as much is kept of those that are alike.
+    """
+    counts: Counter[tuple[ParameterGroup, torch.Size, torch.dtype]] = Counter()
+    for group, weights in parameter_groups(model).items():
+        counts.update((group, each.shape, each.dtype) for each in weights)
+    return sum(count * _bytes_of_one(optimizer, *kind) for kind, count in counts.items())
+
+
+class One(nn.Module):
+    """A model of one parameter, which has a gradient."""
+
+    def __init__(self, group: ParameterGroup, shape: torch.Size, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(shape, dtype=dtype, device="meta"))
+        self.weight.grad = torch.zeros_like(self.weight)
+        self.parameter_groups = {"weight": group}
+
+
+def _bytes_of_one(optimizer: Any, group: ParameterGroup, shape: torch.Size, dtype: torch.dtype) -> int:
+    made = optimizer.make(One(group, shape, dtype))
+    with Ones():  # type: ignore[no-untyped-call]
+        made.step()
     # an optimiser that is made of others keeps its state in theirs; its state_dict has all of it
-    tensors = {id(each): each for each in _tensors(made.state_dict())}
-    return sum(each.numel() * each.element_size() for each in tensors.values())
+    return sum(each.numel() * each.element_size() for each in _tensors(made.state_dict()))
 
 
 class Ones(TorchDispatchMode):

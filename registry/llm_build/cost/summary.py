@@ -7,12 +7,13 @@ from typing import Any
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from llm_build.assemble import build
 from llm_build.components import can, id_of
-from llm_build.cost.layers import Row, rows
+from llm_build.cost.layers import Row, parts, rows
 from llm_build.cost.optimizer import optimizer_bytes, optimizer_of
+from llm_build.cost.products import COUNTED, Products, Unmeasured, products
 from llm_build.cost.states import Kept, all_kept, kinds
 from llm_build.spec import Spec
 
@@ -28,6 +29,8 @@ class Summary:
     trained          bytes of the parameters in the dtype in which they are trained, float32 or wider; as many are taken
                      by their gradients
     optimizer        bytes that the optimiser keeps beside them, or None where the spec does not train
+    flops            operations a token of a forward pass over a text as long as the context, as `products` counts
+                     them; where they cannot be counted None, and `uncounted` says why
     states           how many layers keep what of a text
     """
 
@@ -41,6 +44,8 @@ class Summary:
     buffers: int
     trained: int
     optimizer: int | None
+    flops: int | None
+    uncounted: str = ""
     states: tuple[tuple[int, Kept], ...]
     reads_source: bool
 
@@ -62,6 +67,12 @@ class Summary:
                 "trained_weights": self.trained,
                 "gradients": self.trained,
                 "optimizer": self.optimizer,
+            },
+            "flops": {
+                "a_token": self.flops,
+                "tokens": self.context,
+                "counted": COUNTED,
+                "why_not": self.uncounted or None,
             },
             "layers": [attrs.asdict(each) for each in self.rows],
             "state_bytes": {
@@ -86,7 +97,8 @@ def summarise(spec: Spec, dtype: torch.dtype = torch.float32) -> Summary:
     wide = torch.promote_types(dtype, torch.float32)
     trained = model if wide == dtype else build(spec, device="meta", dtype=wide)
     optimizer = optimizer_of(spec)
-    table = rows(model, spec.model)
+    counted, uncounted = _products(model, spec)
+    table = rows(model, spec.model, counted)
     return Summary(
         model=id_of(spec.model),
         context=model.context,
@@ -98,9 +110,19 @@ def summarise(spec: Spec, dtype: torch.dtype = torch.float32) -> Summary:
         buffers=_bytes(model.buffers()),
         trained=_bytes(trained.parameters()),
         optimizer=None if optimizer is None else optimizer_bytes(optimizer, trained),
+        flops=None if counted is None else round(counted.a_token),
+        uncounted=uncounted,
         states=tuple(kinds(all_kept(model, dtype))),
         reads_source=can(spec.model, "encoder"),
     )
+
+
+def _products(model: nn.Module, spec: Spec) -> tuple[Products | None, str]:
+    """What the forward pass takes, or why that cannot be said."""
+    try:
+        return products(model, [module for _, module, _ in parts(model, spec.model)]), ""
+    except Unmeasured as fault:
+        return None, str(fault)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
