@@ -230,6 +230,40 @@ def test_an_optimiser_keeps_what_it_says(config: Any) -> None:
     assert all(each.grad is None for each in there.parameters())
 
 
+LOOKS = """
+import torch
+from llm_build import Config, component, hookimpl
+
+@component("optimizer:acme.looks", module="looks:Looks")
+class looks(Config):
+    pass
+
+class Looks:
+    def __init__(self, config, context):
+        pass
+
+    def make(self, model):
+        return Steps(model.parameters(), {"lr": 1.0})
+
+class Steps(torch.optim.Optimizer):
+    def step(self):
+        for weight in self.param_groups[0]["params"]:
+            weight.nonzero()
+
+@hookimpl
+def llm_components():
+    return [looks]
+"""
+
+
+def test_an_optimiser_that_looks_at_numbers_is_said_to_be_unknown(tmp_path: Path) -> None:
+    (tmp_path / "looks.py").write_text(LOOKS, encoding="utf-8")
+    words = ("--plugin", tmp_path / "looks.py", "--set", "train.optimizer=acme.looks")
+    said = finished(llm_build("summary", QUICKSTART, *words))
+    assert "what the optimiser keeps is not known: its step without numbers fails: " in said
+    assert "training keeps" not in said
+
+
 def tensors(held: Any) -> list[torch.Tensor]:
     if isinstance(held, torch.Tensor):
         return [held]

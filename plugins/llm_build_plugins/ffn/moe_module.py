@@ -32,11 +32,7 @@ class MoE(nn.Module):
         self.router = config.part("router", context)
         self.experts = config.part("expert", context) if self.grouped else separate(config, context)
         self.shared = config.part("shared", context)
-
-    @property
-    def active(self) -> Mapping[str, Fraction]:
-        """A position goes through k of the X experts."""
-        return {"experts": Fraction(self.router.k, self.count)}
+        self.active = {"experts": Fraction(self.router.k, self.count)}
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Losses]:
         weights, experts, losses = self.router(x.reshape(-1, x.shape[-1]))

@@ -90,6 +90,8 @@ def _flops(found: Summary) -> str:
 
 
 def _training(found: Summary) -> Iterator[str]:
+    if found.unasked:
+        yield f"what the optimiser keeps is not known: {found.unasked}"
     if found.optimizer is None:
         return
     total = 2 * found.trained + found.optimizer

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from llm_build.components import Config, field_specs
 from llm_build.context import Context
+from llm_build.cost.unmeasured import Unmeasured, first_line
 from llm_build.groups import ParameterGroup, parameter_groups
 
 
@@ -31,7 +32,8 @@ def optimizer_of(spec: Config) -> Any:
 def optimizer_bytes(optimizer: Any, model: nn.Module) -> int:
     """Bytes that the optimiser of a model on the meta device keeps after a step in which all weights had a gradient.
 
-    It is asked about one parameter of each group, shape and dtype: as much is kept of those that are alike.
+    It is asked about one parameter of each group, shape and dtype: as much is kept of those that are alike. Raises
+    `Unmeasured` where it cannot step there.
     """
     counts: Counter[tuple[ParameterGroup, torch.Size, torch.dtype]] = Counter()
     for group, weights in parameter_groups(model).items():
@@ -51,8 +53,11 @@ class One(nn.Module):
 
 def _bytes_of_one(optimizer: Any, group: ParameterGroup, shape: torch.Size, dtype: torch.dtype) -> int:
     made = optimizer.make(One(group, shape, dtype))
-    with Ones():  # type: ignore[no-untyped-call]
-        made.step()
+    try:
+        with Ones():  # type: ignore[no-untyped-call]
+            made.step()
+    except (NotImplementedError, RuntimeError) as fault:
+        raise Unmeasured(f"its step without numbers fails: {first_line(fault)}") from fault
     # an optimiser that is made of others keeps its state in theirs; its state_dict has all of it
     return sum(each.numel() * each.element_size() for each in _tensors(made.state_dict()))
 

@@ -17,15 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from llm_build.errors import LLMBuildError
+from llm_build.cost.unmeasured import Unmeasured, first_line
 from llm_build.interfaces import SourceModel
 
 COUNTED = "products of matrices, forward, over one text as long as the context; all scores of attention"
 """What `products` counts, for a person."""
-
-
-class Unmeasured(LLMBuildError):
-    """A model that cannot run on the meta device; the message says why."""
 
 
 @attrs.frozen(kw_only=True)
@@ -52,8 +48,9 @@ def products(model: Any, modules: Sequence[nn.Module] = (), tokens: int | None =
         with torch.no_grad(), watched(modules, counter) as calls, counter:
             _call(model, torch.zeros(1, length, dtype=torch.int64, device="meta"))
     except (NotImplementedError, RuntimeError) as fault:
-        first = str(fault).partition("\n")[0]
-        raise Unmeasured(f"FLOPs are counted in a forward pass without numbers, which fails: {first}") from fault
+        raise Unmeasured(
+            f"FLOPs are counted in a forward pass without numbers, which fails: {first_line(fault)}"
+        ) from fault
     finally:
         model.train(training)
     by_module = {module: Fraction(sum(each), len(each) * length) for module, each in calls.items()}

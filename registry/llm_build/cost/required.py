@@ -5,7 +5,8 @@ from __future__ import annotations
 from llm_build.assemble import build
 from llm_build.components import Config
 from llm_build.context import Context
-from llm_build.cost.products import Unmeasured, products
+from llm_build.cost.products import products
+from llm_build.cost.unmeasured import Unmeasured
 from llm_build.cost.weights import parameters
 from llm_build.language.values import Wrong
 

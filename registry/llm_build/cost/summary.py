@@ -13,8 +13,9 @@ from llm_build.assemble import build
 from llm_build.components import can, id_of
 from llm_build.cost.layers import Row, parts, rows
 from llm_build.cost.optimizer import optimizer_bytes, optimizer_of
-from llm_build.cost.products import COUNTED, Products, Unmeasured, products
+from llm_build.cost.products import COUNTED, Products, products
 from llm_build.cost.states import Kept, all_kept, kinds
+from llm_build.cost.unmeasured import Unmeasured
 from llm_build.spec import Spec
 
 
@@ -28,7 +29,8 @@ class Summary:
     weights          bytes of the parameters in `dtype`; `buffers` those of what is no parameter
     trained          bytes of the parameters in the dtype in which they are trained, float32 or wider; as many are taken
                      by their gradients
-    optimizer        bytes that the optimiser keeps beside them, or None where the spec does not train
+    optimizer        bytes that the optimiser keeps beside them; None where the spec does not train, and where that
+                     cannot be asked, of which `unasked` says why
     flops            operations a token of a forward pass over a text as long as the context, as `products` counts
                      them; where they cannot be counted None, and `uncounted` says why
     states           how many layers keep what of a text
@@ -44,6 +46,7 @@ class Summary:
     buffers: int
     trained: int
     optimizer: int | None
+    unasked: str = ""
     flops: int | None
     uncounted: str = ""
     states: tuple[tuple[int, Kept], ...]
@@ -67,6 +70,7 @@ class Summary:
                 "trained_weights": self.trained,
                 "gradients": self.trained,
                 "optimizer": self.optimizer,
+                "optimizer_why_not": self.unasked or None,
             },
             "flops": {
                 "a_token": self.flops,
@@ -96,7 +100,7 @@ def summarise(spec: Spec, dtype: torch.dtype = torch.float32) -> Summary:
     model = build(spec, device="meta", dtype=dtype)
     wide = torch.promote_types(dtype, torch.float32)
     trained = model if wide == dtype else build(spec, device="meta", dtype=wide)
-    optimizer = optimizer_of(spec)
+    kept, unasked = _optimizer(trained, spec)
     counted, uncounted = _products(model, spec)
     table = rows(model, spec.model, counted)
     return Summary(
@@ -109,7 +113,8 @@ def summarise(spec: Spec, dtype: torch.dtype = torch.float32) -> Summary:
         weights=_bytes(model.parameters()),
         buffers=_bytes(model.buffers()),
         trained=_bytes(trained.parameters()),
-        optimizer=None if optimizer is None else optimizer_bytes(optimizer, trained),
+        optimizer=kept,
+        unasked=unasked,
         flops=None if counted is None else round(counted.a_token),
         uncounted=uncounted,
         states=tuple(kinds(all_kept(model, dtype))),
@@ -121,6 +126,15 @@ def _products(model: nn.Module, spec: Spec) -> tuple[Products | None, str]:
     """What the forward pass takes, or why that cannot be said."""
     try:
         return products(model, [module for _, module, _ in parts(model, spec.model)]), ""
+    except Unmeasured as fault:
+        return None, str(fault)
+
+
+def _optimizer(model: nn.Module, spec: Spec) -> tuple[int | None, str]:
+    """What the optimiser keeps, or why that cannot be said; neither without an optimiser."""
+    optimizer = optimizer_of(spec)
+    try:
+        return (None if optimizer is None else optimizer_bytes(optimizer, model)), ""
     except Unmeasured as fault:
         return None, str(fault)
 
