@@ -38,7 +38,8 @@ def command(spec: str, as_json: bool, dtype: str, sets: Sequence[str], plugins: 
     read. Figures of a row are those of one part; a weight that parts share counts in the first. Active parameters are
     those that one token makes use of: of a mixture, k of its experts. FLOPs are those of the products of matrices in a
     forward pass over one text as long as the context, two for each multiplication with its addition; all scores of
-    attention count, hidden ones too.
+    attention count, hidden ones too. State is what is ever read again: a layer with a window counts no more tokens than
+    that, though the dense cache keeps them all.
     """
     reading = read_spec(spec, sets, plugins)
     assert reading.filled is not None, "read_spec raises where there are faults"
