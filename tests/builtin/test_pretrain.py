@@ -171,16 +171,17 @@ def test_the_best_weights_are_kept(texts: Path, tmp_path: Path, monkeypatch: pyt
     def measured(job: Job, limit: int | None = None) -> Measured:
         return measure(job) if limit is None else Measured(next(losses), 0.0, 1, False)
 
-    def note(job: Job) -> None:
+    def note(job: Job, step: int, held_out_nats: float | None = None) -> None:
         kept.append([each.detach().clone() for each in job.model.parameters()])
-        keep(job)
+        keep(job, step, held_out_nats)
 
     monkeypatch.setattr(Job, "measure", measured)
     monkeypatch.setattr(Job, "keep", note)
     result = trained(texts, tmp_path / "run", f"eval_every = 2, {CALM}")
-    assert len(kept) == 2
+    assert len(kept) == 3
     assert result.outcome.best_step == 4
-    assert all(map(torch.equal, result.run.model.parameters(), kept[-1]))
+    assert all(map(torch.equal, result.run.model.parameters(), kept[1]))
+    assert not all(map(torch.equal, result.run.model.parameters(), kept[2]))
 
 
 def test_metrics_and_samples_are_written(texts: Path, tmp_path: Path) -> None:

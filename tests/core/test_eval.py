@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import lzma
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from llm_build import DataError, Progress, Silence, load, open_run, save_weights
 from llm_build.cli import main
 from llm_build.run import Evaluation
 from llm_build_plugins import data
+from tests.runs import seal
 from tests.small import spec_text, write_texts
 
 WORDS = ["one two three\nfour é 🙂 five six\n", "six five four three two one, and a few words more\n"]
@@ -227,18 +229,17 @@ def test_a_missing_run_is_named(tmp_path: Path, capsys: Any) -> None:
     assert f"a run directory must exist; there is none at {tmp_path}/none" in capsys.readouterr().err
     (tmp_path / "spec.llm").write_text(spec_text(), encoding="utf-8")
     assert say("eval", tmp_path) == 1
-    assert "has no weights (model.safetensors)" in capsys.readouterr().err
+    assert "has no checkpoint: its training ended before the first was kept" in capsys.readouterr().err
 
 
 def test_figures_that_are_not_finite_are_null_in_json(result: Any, tmp_path: Path, capsys: Any) -> None:
-    copy = tmp_path / "run"
-    copy.mkdir()
-    for name in ("spec.llm", "tokenizer.json"):
-        (copy / name).write_bytes((place(result) / name).read_bytes())
+    copy = Path(shutil.copytree(place(result), tmp_path / "run"))
     opened = open_run(place(result), device="cpu", dtype="float64")
     with torch.no_grad():
         next(opened.model.parameters()).fill_(float("nan"))
-    save_weights(opened.model, copy / "model.safetensors")
+    checkpoint = copy / "checkpoints" / opened.directory.checkpoints.take().path.name
+    save_weights(opened.model, checkpoint / "model.safetensors")
+    seal(checkpoint)
     assert say("eval", copy, "--json", "--device", "cpu", "-q") == 0
     figures = json.loads(capsys.readouterr().out)
     assert [figures[each] for each in ("nats", "bits", "perplexity")] == [None] * 3

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from llm_build import RunError, load, train
+from llm_build import RunError, load, open_run, train
 from llm_build.cli import main
 from tests.small import spec_text, write_texts
 
@@ -45,6 +45,17 @@ def test_it_starts_from_the_weights_of_the_run(first: Any, texts: Path, tmp_path
     assert fresh.outcome.held_out.nats > first.outcome.held_out.nats + 0.5
 
 
+def test_it_starts_from_the_checkpoint_that_is_named(texts: Path, tmp_path: Path) -> None:
+    spread = spec_text(texts, length="steps = 2, batch = 4", train="schedule = none, samples = 0, eval_every = 1")
+    train(load(spread), out=tmp_path / "two", device="cpu", dtype="float64")
+    for name in ("step-000001", "step-000002"):
+        origin = tmp_path / "two" / "checkpoints" / name
+        again = train(load(spec_text(texts, **STILL)), out=tmp_path / name, init=origin, device="cpu", dtype="float64")
+        there = open_run(tmp_path / "two", checkpoint=name, device="cpu", dtype="float64")
+        assert all(map(torch.equal, again.run.model.parameters(), there.model.parameters()))
+        assert again.run.directory.versions.read_text(encoding="utf-8").count(str(origin)) == 1
+
+
 def test_it_goes_on_learning(first: Any, texts: Path, tmp_path: Path) -> None:
     again = started(first, tmp_path / "run", spec_text(texts, length="steps = 20, batch = 8", train="samples = 0"))
     assert again.outcome.held_out.nats < first.outcome.held_out.nats
@@ -67,8 +78,9 @@ def test_the_tokenizer_is_that_of_the_run_on_other_text_too(first: Any, tmp_path
 def test_the_run_records_where_it_started(first: Any, texts: Path, tmp_path: Path) -> None:
     again = started(first, tmp_path / "run", spec_text(texts, **STILL))
     found = json.loads(again.run.directory.versions.read_text(encoding="utf-8"))["init"]
-    weights = sha256(first.run.directory.weights.read_bytes()).hexdigest()
-    assert found == {"run": str(first.run.directory.path), "weights": weights}
+    checkpoint = first.run.directory.checkpoints.take()
+    weights = sha256(checkpoint.weights.read_bytes()).hexdigest()
+    assert found == {"checkpoint": str(checkpoint.path), "weights": weights}
     assert json.loads(first.run.directory.versions.read_text(encoding="utf-8"))["init"] is None
 
 
@@ -128,7 +140,8 @@ def test_the_verbs_take_init(verb: str, first: Any, texts: Path, tmp_path: Path,
         ("none", "a run directory must exist; there is none at "),
         ("texts", "is no run directory: it has no spec.llm"),
         ("a.llm", "a run directory must exist; there is none at "),
-        ("bare", "has no weights (model.safetensors)"),
+        ("bare", "has no checkpoint: its training ended before the first was kept"),
+        ("bare/checkpoints/step-000001", "has no checkpoint: its training ended before the first was kept"),
     ],
 )
 def test_what_is_no_run_is_named(init: str, message: str, tmp_path: Path, capsys: Any) -> None:

@@ -31,9 +31,15 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_run_directory_is_complete(result: Any) -> None:
     place: RunDirectory = result.run.directory
     assert {each.name for each in place.path.iterdir()} == {
-        *["spec.llm", "source.llm", "versions.json", "tokenizer.json", "model.safetensors"],
+        *["spec.llm", "source.llm", "versions.json", "tokenizer.json", "checkpoints"],
         *["metrics.jsonl", "samples.txt", "loss.png"],
     }
+    checkpoint = place.checkpoints.take()
+    assert {each.name for each in checkpoint.path.iterdir()} == {
+        *["manifest.json", "model.safetensors", "spec.llm", "tokenizer.json", "versions.json"]
+    }
+    for file in (checkpoint.spec, checkpoint.tokenizer, checkpoint.versions):
+        assert file.read_bytes() == (place.path / file.name).read_bytes()
     assert load(place.spec) == result.run.config
     assert place.spec.read_text(encoding="utf-8") == write(result.run.config)
     assert place.curve.read_bytes().startswith(b"\x89PNG")
@@ -58,6 +64,25 @@ def test_an_opened_run_writes_what_the_trained_one_wrote(result: Any) -> None:
     pieces = [each.text for each in opened.stream(["one two"])]
     assert "one two" + "".join(pieces) == texts[0]
     assert opened.config == result.run.config
+
+
+def test_checkpoints_are_those_of_the_last_looks_and_of_the_best(tmp_path: Path) -> None:
+    """At a rate that spoils the weights the first look is the best."""
+    options = "schedule = none, samples = 0, eval_every = 1"
+    config = small_spec(write_texts(tmp_path / "texts"), length="steps = 5, batch = 4", lr="3", train=options)
+    result = train(config, out=tmp_path / "run", device="cpu")
+    looks = {each["step"]: each["held_out_nats"] for each in result.run.directory.records() if "held_out_nats" in each}
+    best = min(looks, key=lambda step: looks[step])
+    assert best < 4
+    assert result.outcome.best_step == best
+    checkpoints = result.run.directory.checkpoints
+    assert checkpoints.names == [f"step-{step:06}" for step in (best, 4, 5)]
+    for name in checkpoints.names:
+        assert checkpoints.take(name).manifest.held_out_nats == looks[checkpoints.take(name).manifest.step]
+    opened = open_run(tmp_path / "run", device="cpu")
+    assert all(map(torch.equal, opened.model.parameters(), result.run.model.parameters()))
+    last = open_run(tmp_path / "run", checkpoint="step-000005", device="cpu")
+    assert not all(map(torch.equal, last.model.parameters(), result.run.model.parameters()))
 
 
 def test_the_prompt_of_the_spec_is_the_default(result: Any) -> None:
@@ -88,15 +113,15 @@ def test_a_missing_run_is_named(tmp_path: Path) -> None:
 
 def test_a_run_without_weights_is_named(tmp_path: Path) -> None:
     (tmp_path / "spec.llm").write_text(spec_text("x"), encoding="utf-8")
-    with pytest.raises(RunError, match=r"has no weights \(model\.safetensors\)"):
+    with pytest.raises(RunError, match="has no checkpoint: its training ended before the first was kept"):
         open_run(tmp_path)
 
 
 def test_no_run_is_written_over(result: Any, tmp_path: Path) -> None:
-    before = result.run.directory.weights.read_bytes()
+    before = result.run.directory.checkpoints.take()
     with pytest.raises(RunError, match="a run needs a folder of its own, and there is something in"):
         train(result.run.config, out=result.run.directory.path, device="cpu")
-    assert result.run.directory.weights.read_bytes() == before
+    assert result.run.directory.checkpoints.take() == before
     assert RunDirectory.create(tmp_path / "new").path == tmp_path / "new"
 
 

@@ -106,7 +106,7 @@ def test_a_run_that_is_missing(tmp_path: Path, say: Any) -> None:
 
 def test_a_run_without_weights(tmp_path: Path, say: Any) -> None:
     (tmp_path / "spec.llm").write_text(spec_text("x"), encoding="utf-8")
-    fault(say("generate", tmp_path), "has no weights (model.safetensors)")
+    fault(say("generate", tmp_path), "has no checkpoint: its training ended before the first was kept")
 
 
 def test_a_spec_where_a_run_is_wanted(spec: Path, say: Any) -> None:

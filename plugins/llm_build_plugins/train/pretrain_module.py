@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Pretrain:
-    """Carries out a `Job`: steps, held-out losses on the way, samples, and the best weights kept."""
+    """Carries out a `Job`: steps, held-out losses on the way, samples, and a checkpoint at each of these looks."""
 
     def __init__(self, config: pretrain, context: Context) -> None:
         self.config = config
@@ -25,7 +25,7 @@ class Pretrain:
     def train(self, job: Job) -> Outcome:
         """Train `job.model` and leave it with the best weights. Raises `NonFiniteLoss` before it would be spoilt.
 
-        Where it is interrupted, the weights kept so far stay; if none were, those of this moment are kept.
+        Where it is interrupted, the checkpoints so far stay; if there is none, one of this moment is kept.
         """
         loop = Loop(job, self.config, self.objective, self.optimizer, self.schedule)
         job.progress.begin(loop.steps)
@@ -37,8 +37,8 @@ class Pretrain:
                 if loop.done % loop.eval_every == 0 or loop.done == loop.steps:
                     self._look(job, loop, best)
         except KeyboardInterrupt:
-            if best.step == 0:
-                job.keep()
+            if not job.kept:
+                job.keep(loop.done)
             raise
         if best.step != loop.done:
             job.restore()
@@ -47,7 +47,7 @@ class Pretrain:
         return Outcome(steps=loop.done, tokens=loop.tokens, seconds=loop.seconds, best_step=best.step, held_out=whole)
 
     def _look(self, job: Job, loop: Loop, best: Best) -> None:
-        """Take the held-out loss, write a sample, and keep the weights if they are the best so far."""
+        """Take the held-out loss, keep a checkpoint, and write a sample."""
         found = job.measure(self.config.eval_tokens)
         if not math.isfinite(found.nats):
             raise NonFiniteLoss(
@@ -58,7 +58,7 @@ class Pretrain:
         job.progress.say(f"step {loop.done}: held out {found.nats:.3f} nats a token, {found.bits:.3f} bits a byte")
         if found.nats < best.nats:
             best.nats, best.step = found.nats, loop.done
-            job.keep()
+        job.keep(loop.done, found.nats)
         job.sample(loop.done, self.config.samples, self.config.sample_tokens)
         loop.rest()
 

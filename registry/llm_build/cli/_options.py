@@ -68,7 +68,8 @@ def run_options(command: F) -> F:
     wrapped: Any = click.option(
         "--init",
         metavar="RUN",
-        help="Start from the weights of this run, with its tokenizer; its model must be the one of SPEC.",
+        help="Start from the best weights of this run, or those of RUN/checkpoints/NAME, with its tokenizer; its "
+        "model must be the one of SPEC.",
     )(command)
     wrapped = click.option(
         "--out", metavar="RUN", help="The run directory; otherwise runs/NAME-1, or the next number that is free."
@@ -95,6 +96,13 @@ def spec_options(command: F) -> F:
     return cast("F", wrapped)
 
 
+def checkpoint_option(command: F) -> F:
+    """`--checkpoint` for a verb that opens a run."""
+    return click.option(
+        "--checkpoint", metavar="NAME", help="Take this checkpoint of the run, as step-000600; otherwise the best."
+    )(command)
+
+
 def use_plugins(names: Sequence[str]) -> None:
     """Register the plugins that `--plugin` names, and say which installed ones could not be used."""
     from llm_build.registry import installed
@@ -111,10 +119,15 @@ def read_spec(spec: str, sets: Sequence[str], plugins: Sequence[str]) -> Reading
 
     Warnings go to stderr.
     """
+    use_plugins(plugins)
+    return resolve_spec(spec, sets)
+
+
+def resolve_spec(spec: str, sets: Sequence[str]) -> Reading:
+    """What `read_spec` does, once the plugins are there."""
     from llm_build.diagnostics import render
     from llm_build.errors import SpecError
 
-    use_plugins(plugins)
     reading = read_measured(spec, sets)
     if reading.errors:
         raise SpecError(reading.diagnostics)

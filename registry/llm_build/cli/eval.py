@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llm_build.cli._options import compute_options, read_spec, spec_options
+from llm_build.cli._options import checkpoint_option, compute_options, spec_options
 from llm_build.cli._progress import watcher
 
 if TYPE_CHECKING:
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     help="Measure on all of this data instead, held out or not: 'files { paths = [\"a.txt\"] }'.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@checkpoint_option
 @spec_options
 @compute_options
 def command(
     run: str,
     data: str | None,
     as_json: bool,
+    checkpoint: str | None,
     sets: Sequence[str],
     plugins: Sequence[str],
     device: str,
@@ -43,11 +45,13 @@ def command(
     that data, whatever part it would hold out: none of it need have been trained on. `--set` changes the run's spec for
     this once.
     """
-    from llm_build.run import RunDirectory, open_run  # brings torch, which a wrong path need not wait for
+    from llm_build.cli._opened import read_run  # brings torch, which `--help` need not wait for
+    from llm_build.run import open_checkpoint
 
-    place = RunDirectory.trained(run)
-    config = read_spec(str(place.spec), [*sets, *([] if data is None else [f"data={data}"])], plugins).config
-    opened = open_run(run, device=device, dtype=dtype, seed=seed, config=config, narrow=False)
+    changes = [*sets, *([] if data is None else [f"data={data}"])]
+    place, taken, reading = read_run(run, checkpoint, changes, plugins)
+    config = reading.config
+    opened = open_checkpoint(place, taken, device=device, dtype=dtype, seed=seed, config=config, narrow=False)
     found = opened.evaluate(None if data is None else config.data, progress=watcher(quiet))
     click.echo(json.dumps(_figures(run, found)) if as_json else _said(found))
 

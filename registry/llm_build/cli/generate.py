@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llm_build.cli._options import compute_options, read_spec, spec_options
+from llm_build.cli._options import checkpoint_option, compute_options, spec_options
 from llm_build.errors import RunError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--prompt", "prompts", multiple=True, help="What to continue, or to read; may be given several times.")
 @click.option("--samples", type=click.IntRange(1, 1_000), default=1, show_default=True, help="Texts for each prompt.")
 @click.option("--max-new", type=click.IntRange(min=1), help="Most tokens of a text; otherwise the spec's `max_new`.")
+@checkpoint_option
 @spec_options
 @compute_options
 def command(
@@ -27,6 +28,7 @@ def command(
     prompts: Sequence[str],
     samples: int,
     max_new: int | None,
+    checkpoint: str | None,
     sets: Sequence[str],
     plugins: Sequence[str],
     device: str,
@@ -42,11 +44,11 @@ def command(
     `--set` changes the run's spec for this once: `--set "generate.sampler = greedy"`.
     """
     _refuse_spec(Path(run))
-    from llm_build.run import RunDirectory, open_run  # brings torch, which a wrong path need not wait for
+    from llm_build.cli._opened import read_run  # brings torch, which a wrong path need not wait for
+    from llm_build.run import open_checkpoint
 
-    place = RunDirectory.existing(run)
-    config = read_spec(str(place.spec), sets, plugins).config
-    opened = open_run(run, device=device, dtype=dtype, seed=seed, config=config)
+    place, taken, reading = read_run(run, checkpoint, sets, plugins)
+    opened = open_checkpoint(place, taken, device=device, dtype=dtype, seed=seed, config=reading.config)
     rows = [each for each in prompts or (None,) for _ in range(samples)]
     if len(rows) == 1:
         _stream(opened, rows[0], max_new)

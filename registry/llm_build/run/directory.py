@@ -11,11 +11,16 @@ from typing import Any
 import attrs
 
 from llm_build.errors import RunError
+from llm_build.run.checkpoints import Checkpoints
 
 
 @attrs.frozen
 class RunDirectory:
-    """The files of a run: `spec` is the resolved spec and `source` the text that it was written as."""
+    """The files of a run: `spec` is the resolved spec and `source` the text that it was written as.
+
+    What is loaded is a checkpoint, which holds the spec, the versions and the tokenizer too: outside they are there for
+    a person to read.
+    """
 
     path: Path
 
@@ -55,14 +60,6 @@ class RunDirectory:
             raise RunError(f"{place} is no run directory: it has no spec.llm")
         return cls(place)
 
-    @classmethod
-    def trained(cls, path: str | Path) -> RunDirectory:
-        """A run that is there and has weights. Raises `RunError` as `existing` does, and where it has none."""
-        directory = cls.existing(path)
-        if not directory.weights.is_file():
-            raise RunError(f"{path} has no weights (model.safetensors): its training ended before the first were kept")
-        return directory
-
     @property
     def spec(self) -> Path:
         return self.path / "spec.llm"
@@ -80,8 +77,8 @@ class RunDirectory:
         return self.path / "tokenizer.json"
 
     @property
-    def weights(self) -> Path:
-        return self.path / "model.safetensors"
+    def checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.path / "checkpoints")
 
     @property
     def metrics(self) -> Path:

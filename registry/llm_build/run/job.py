@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -33,6 +35,7 @@ class Job:
     """A training run, as its trainer sees it: what to train, on what, and where to leave what comes of it.
 
     `model` is on the device already, in the dtype of its weights. `generator` is None where the spec has none.
+    `described` are the files that every checkpoint holds beside the weights, by name.
     """
 
     model: Any
@@ -40,6 +43,7 @@ class Job:
     corpus: Corpus
     compute: Compute
     directory: RunDirectory
+    described: Mapping[str, bytes] = attrs.field(repr=False)
     progress: Progress = attrs.field(factory=Silence)
     generator: Generator | None = None
 
@@ -51,13 +55,23 @@ class Job:
         """The held-out loss, on about `limit` tokens or on all."""
         return measure(self.model, self.corpus.held_out, self.compute, limit)
 
-    def keep(self) -> None:
-        """Make the weights as they are now those of the run."""
-        save_weights(self.model, self.directory.weights)
+    def keep(self, step: int, held_out_nats: float | None = None) -> None:
+        """Leave a checkpoint of this step, with the held-out loss that says which one is the best.
+
+        Of those that are there, the last two and the best stay. Raises `RunError` where it cannot be written.
+        """
+        writers = {"model.safetensors": partial(save_weights, self.model)}
+        writers |= {name: partial(_write, content) for name, content in self.described.items()}
+        self.directory.checkpoints.save(step, held_out_nats, writers)
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is a checkpoint."""
+        return bool(self.directory.checkpoints.names)
 
     def restore(self) -> None:
-        """Take the kept weights back into the model."""
-        load_weights(self.model, self.directory.weights)
+        """Take the weights of the best checkpoint back into the model."""
+        load_weights(self.model, self.directory.checkpoints.take().weights)
 
     def sample(self, step: int, count: int, max_new: int) -> Sequence[str]:
         """Write a few texts, keep them in samples.txt and show the first; nothing without a generator.
@@ -75,3 +89,7 @@ class Job:
         self.directory.add_samples(step, texts)
         self.progress.say(f"step {step} writes: {' '.join(texts[0].split())[:100]}")
         return texts
+
+
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)

@@ -16,10 +16,12 @@ from llm_build.errors import GenerationError, RunError
 from llm_build.interfaces import Generator, Piece, Tokenizer, reads_source
 from llm_build.progress import Progress
 from llm_build.resolve import load, resolve
+from llm_build.run.checkpoints import Checkpoint
 from llm_build.run.completion import complete, shown
 from llm_build.run.compute import Compute
 from llm_build.run.directory import RunDirectory
 from llm_build.run.evaluation import Evaluation, evaluate
+from llm_build.run.requirements import refuse_missing
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -91,30 +93,49 @@ class Run:
 def open_run(
     directory: str | Path,
     *,
+    checkpoint: str | None = None,
     device: str = "auto",
     dtype: str = "auto",
     seed: int = 0,
     config: Config | None = None,
     narrow: bool = True,
 ) -> Run:
-    """The run in a directory: its spec (or `config` in its place), its kept weights and its tokenizer.
+    """The run in a directory: the spec (or `config` in its place), weights and tokenizer of its best checkpoint.
 
-    `narrow`: the weights take the dtype of the products, with which writing is fastest; otherwise they are as wide as
-    in training. Raises `RunError` where the directory is missing, has no weights, or has weights of another model.
+    `checkpoint` names another one, as "step-000600". `narrow`: the weights take the dtype of the products, with which
+    writing is fastest; otherwise they are as wide as in training. Raises `RunError` where the directory is missing, the
+    checkpoint is missing or damaged, a component of its spec is not installed, or the weights are of another model.
     """
-    place = RunDirectory.trained(directory)
+    place = RunDirectory.existing(directory)
+    taken = place.checkpoints.take(checkpoint)
+    if config is None:
+        refuse_missing(taken.versions)
+    return open_checkpoint(place, taken, device=device, dtype=dtype, seed=seed, config=config, narrow=narrow)
+
+
+def open_checkpoint(
+    place: RunDirectory,
+    checkpoint: Checkpoint,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    seed: int = 0,
+    config: Config | None = None,
+    narrow: bool = True,
+) -> Run:
+    """What `open_run` does with a checkpoint that was found to be whole."""
     compute = Compute.choose(device, dtype, seed)
-    spec: Any = config if config is not None else load(place.spec)
+    spec: Any = config if config is not None else load(checkpoint.spec)
     filled: Any = resolve(spec, Context())
     tokenizer = filled.part("tokenizer", Context())
-    tokenizer.load(place.tokenizer)
+    tokenizer.load(checkpoint.tokenizer)
     model = build(filled, device=compute.device, dtype=compute.dtype if narrow else compute.weights, seed=seed)
     if tokenizer.vocab_size > model.vocab:
         raise RunError(
             f"the model's vocab must hold the tokenizer's {tokenizer.vocab_size:_} entries; it is {model.vocab:_}: "
-            f"{place.tokenizer} is not the one that this model was trained with"
+            f"{checkpoint.tokenizer} is not the one that this model was trained with"
         )
-    load_weights(model, place.weights)
+    load_weights(model, checkpoint.weights)
     model.eval()
     generator = filled.part("generate", Context())
     return Run(config=spec, model=model, tokenizer=tokenizer, generator=generator, compute=compute, directory=place)

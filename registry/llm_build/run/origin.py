@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +15,53 @@ from llm_build.context import Context
 from llm_build.errors import RunError
 from llm_build.interfaces import Tokenizer
 from llm_build.resolve import load, resolve
+from llm_build.run.checkpoints import Checkpoint
 from llm_build.run.directory import RunDirectory
+from llm_build.run.requirements import refuse_missing
 
 
 @attrs.frozen
 class Origin:
-    """The run that another one starts from."""
+    """The checkpoint that a run starts from."""
 
-    directory: RunDirectory
+    checkpoint: Checkpoint
 
     @classmethod
     def of(cls, run: str | Path, spec: Any) -> Origin:
-        """A run that a filled spec can start from.
+        """The best checkpoint of a run that a filled spec can start from, or the one that `run` is the path of.
 
-        Raises `RunError` where it is missing, has no weights, another tokenizer, or weights with other names or shapes.
+        Raises `RunError` where it is missing or damaged, has another tokenizer, or weights with other names or shapes.
         """
-        origin = cls(RunDirectory.trained(run))
+        origin = cls(_taken(Path(run)))
+        refuse_missing(origin.checkpoint.versions)
         origin._refuse_other_tokenizer(spec.tokenizer)
         # on the meta device names and shapes are compared and nothing is copied
-        load_weights(build(spec, device="meta"), origin.directory.weights)
+        load_weights(build(spec, device="meta"), origin.checkpoint.weights)
         return origin
 
     def give(self, tokenizer: Tokenizer) -> None:
         """Load the run's vocabulary, so that none is learned."""
-        tokenizer.load(self.directory.tokenizer)
+        tokenizer.load(self.checkpoint.tokenizer)
 
     def described(self) -> dict[str, str]:
-        """For the record: where the run lies, and the SHA-256 of its weights."""
-        with self.directory.weights.open("rb") as file:
-            return {"run": str(self.directory.path.absolute()), "weights": file_digest(file, "sha256").hexdigest()}
+        """For the record: where the checkpoint lies, and the SHA-256 of its weights."""
+        weights = self.checkpoint.manifest.files[self.checkpoint.weights.name]
+        return {"checkpoint": str(self.checkpoint.path.absolute()), "weights": weights.sha256}
 
     def _refuse_other_tokenizer(self, wanted: Config) -> None:
-        there: Any = resolve(load(self.directory.spec), Context())
+        there: Any = resolve(load(self.checkpoint.spec), Context())
         if there.tokenizer == wanted:
             return
         raise RunError(
-            f"training that starts from {self.directory.path} takes over its tokenizer; the spec has another one: "
-            f"{', '.join(_differences(wanted, there.tokenizer))}: write it as in {self.directory.spec}"
+            f"training that starts from {self.checkpoint.path} takes over its tokenizer; the spec has another one: "
+            f"{', '.join(_differences(wanted, there.tokenizer))}: write it as in {self.checkpoint.spec}"
         )
+
+
+def _taken(run: Path) -> Checkpoint:
+    if run.parent.name == "checkpoints":
+        return RunDirectory.existing(run.parent.parent).checkpoints.take(run.name)
+    return RunDirectory.existing(run).checkpoints.take()
 
 
 def _differences(wanted: Config, there: Config | None) -> Iterator[str]:

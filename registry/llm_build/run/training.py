@@ -139,7 +139,7 @@ def _job(
     model = build(filled, device=compute.device, dtype=compute.weights, seed=compute.seed)
     _refuse_small_vocab(tokenizer.vocab_size, model.vocab)
     if origin is not None:
-        load_weights(model, origin.directory.weights)
+        load_weights(model, origin.checkpoint.weights)
     directory = claim()
     tokenizer.save(directory.tokenizer)
     return Job(
@@ -148,6 +148,7 @@ def _job(
         corpus=corpus,
         compute=compute,
         directory=directory,
+        described={each.name: each.read_bytes() for each in (directory.spec, directory.versions, directory.tokenizer)},
         progress=progress,
         generator=generator,
     )

@@ -1,0 +1,55 @@
+"""Whether the components that a checkpoint was made with are here, asked before its spec and its weights are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from llm_build.errors import RunError
+from llm_build.registry import Entry, installed
+
+
+def refuse_missing(versions: Path) -> None:
+    """Compare versions.json with what is installed.
+
+    Raises `RunError` with every component that is missing, or whose version (which goes up when its figures or the
+    names of its weights change) is another, and with what brings it.
+    """
+    faults = list(_faults(_components(versions)))
+    if faults:
+        raise RunError(f"{versions.parent} needs components that are not here: {'; '.join(faults)}")
+
+
+def _components(versions: Path) -> Mapping[str, Mapping[str, Any]]:
+    try:
+        found = json.loads(versions.read_text(encoding="utf-8"))["components"]
+        if not all(isinstance(each, dict) for each in found.values()):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+        raise RunError(f"{versions} must list the components of a run, and it does not") from fault
+    return found  # type: ignore[no-any-return]
+
+
+def _faults(components: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for identity, made in components.items():
+        slot, _, name = identity.partition(":")
+        here = installed().find(slot, name)
+        if here is None:
+            yield f"{identity}, {_brought(made)}"
+        elif (version := _version(here)) != made.get("version"):
+            yield f"{identity} of version {made.get('version')} (version {version} is installed), {_brought(made)}"
+
+
+def _version(entry: Entry) -> int:
+    return entry.config().__component__.version
+
+
+def _brought(made: Mapping[str, Any]) -> str:
+    distribution, version = made.get("distribution"), made.get("distribution_version")
+    if not distribution:
+        return "which was made in Python: give the spec that has it, open_run(…, config=…)"
+    if not version:
+        return f"which a plugin that was named brought: --plugin {distribution}"
+    return f'which {distribution} {version} brought: pip install "{distribution}=={version}"'
