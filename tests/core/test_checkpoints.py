@@ -181,14 +181,14 @@ def test_of_a_damaged_one_the_one_before_it_is_offered(checkpoints: Checkpoints)
 
 
 def test_the_offer_is_the_nearest_before_and_else_the_nearest_after(checkpoints: Checkpoints) -> None:
-    for step, loss in {100: 1.0, 200: 2.0, 300: 3.0}.items():
+    for step, loss in {100: 1.0, 290: 2.0, 300: 3.0}.items():
         checkpoints.save(step, loss, writers())
-    for damaged, offered in {"step-000300": "step-000200", "step-000100": "step-000200"}.items():
-        file = checkpoints.path / damaged / "spec.llm"
+    for damaged, offered in {300: 290, 290: 100, 100: 290}.items():
+        file = checkpoints.path / f"step-{damaged:06}" / "spec.llm"
         content = file.read_bytes()
         file.write_bytes(b"")
-        with pytest.raises(RunError, match=f"{damaged} is damaged: .*; {offered} is whole"):
-            checkpoints.take(damaged)
+        with pytest.raises(RunError, match=f"{damaged:06} is damaged: .*; step-{offered:06} is whole"):
+            checkpoints.take(f"step-{damaged:06}")
         file.write_bytes(content)
 
 

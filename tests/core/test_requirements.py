@@ -149,6 +149,23 @@ def test_another_version_of_a_distribution_is_fine(small: Path) -> None:
     refuse_missing(versions)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("distribution", "a$(b)"), ("distribution_version", '1"; b'), ("version", {})]
+)
+def test_nothing_from_a_hostile_file_gets_into_a_line_for_a_shell(small: Path, field: str, value: Any) -> None:
+    made = {"version": 1, "distribution": "acme", "distribution_version": "3"}
+    said = changed(small, lambda components: components.update({"norm:acme.a": {**made, field: value}}))
+    assert "norm:acme.a, " in said
+    assert "$(" not in said
+    assert '"; b' not in said
+
+
+@pytest.mark.parametrize("identity", ["", "norm", "norm:\x1b[2J", "a b:c"])
+def test_an_id_that_is_none_is_refused(small: Path, identity: str) -> None:
+    said = changed(small, lambda components: components.update({identity: {"version": 1}}))
+    assert "must list the components of a run, and it does not" in said
+
+
 def test_a_plugin_that_the_command_line_named_is_named_again(tmp_path: Path) -> None:
     file = tmp_path / "nothing.py"
     file.write_text(FILE, encoding="utf-8")

@@ -16,5 +16,5 @@ from llm_build.cli._training import trained
 @spec_options
 @compute_options
 def command(spec: str, **options: Any) -> None:
-    """Train the model of SPEC and leave a run directory: weights, tokenizer, spec, versions, metrics and samples."""
+    """Train the model of SPEC and leave a run directory: checkpoints, spec, versions, metrics and samples."""
     trained(spec, **options)

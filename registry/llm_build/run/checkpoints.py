@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import attrs
-from safetensors import SafetensorError
 
 from llm_build.errors import RunError
 from llm_build.run.manifest import MANIFEST, Digest, Manifest
@@ -101,7 +100,7 @@ class Checkpoints:
             temporary.rename(place)
             _sync(self.path)
             self._remove_old()
-        except (OSError, SafetensorError, RunError) as fault:
+        except (OSError, RunError) as fault:
             there = ", ".join(self.names) or "none"
             raise RunError(
                 f"a checkpoint must be written to {place}, which failed: {fault}; checkpoints that are there: {there}"

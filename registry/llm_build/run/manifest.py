@@ -92,9 +92,9 @@ def _unlike(file: Path, stated: Digest) -> Iterator[str]:
 
 
 def _content(file: Path) -> bytes:
-    if file.is_symlink() or not file.is_file():
-        raise ValueError("there is no such file")
     try:
+        if file.is_symlink() or not file.is_file():
+            raise ValueError("there is no such file")
         with file.open("rb") as content:
             found = content.read(MOST + 1)
     except OSError as fault:

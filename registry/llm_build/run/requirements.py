@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from llm_build.errors import RunError
 from llm_build.registry import Entry, installed
+
+ID = re.compile(r"\w+:[\w.]+", re.ASCII)
+PLAIN = re.compile(r"\w[\w.!+-]*", re.ASCII)
+"""Names and versions that may stand in a line for a shell: a stranger's file may hold anything."""
 
 
 def refuse_missing(versions: Path) -> None:
@@ -25,7 +31,7 @@ def refuse_missing(versions: Path) -> None:
 def _components(versions: Path) -> Mapping[str, Mapping[str, Any]]:
     try:
         found = json.loads(versions.read_text(encoding="utf-8"))["components"]
-        if not all(isinstance(each, dict) for each in found.values()):
+        if not all(ID.fullmatch(identity) and isinstance(each, dict) for identity, each in found.items()):
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise RunError(f"{versions} must list the components of a run, and it does not") from fault
@@ -51,5 +57,7 @@ def _brought(made: Mapping[str, Any]) -> str:
     if not distribution:
         return "which was made in Python: give the spec that has it, open_run(…, config=…)"
     if not version:
-        return f"which a plugin that was named brought: --plugin {distribution}"
+        return f"which a plugin that was named brought: --plugin {shlex.quote(str(distribution))}"
+    if not (PLAIN.fullmatch(str(distribution)) and PLAIN.fullmatch(str(version))):
+        return "and the distribution that brought it has no name that pip takes"
     return f'which {distribution} {version} brought: pip install "{distribution}=={version}"'

@@ -78,10 +78,10 @@ def train(
 ) -> Trained:
     """Train the model of a spec and leave a run directory: `out`, or else `runs/<name>-<number>`.
 
-    `init` is a run to start from: its weights, and its tokenizer, which learns nothing more. `source` is the text that
-    the spec was written as; `prompts` will be continued afterwards, and one that does not fit is refused now. Raises
-    `SpecError`, `DataError`, `RunError` and `TrainingError`; nothing is written before the spec, the data and `init`
-    are found to be right.
+    `init` is a run to start from, or one of its checkpoints: its weights, and its tokenizer, which learns nothing more.
+    `source` is the text that the spec was written as; `prompts` will be continued afterwards, and one that does not fit
+    is refused now. Raises `SpecError`, `DataError`, `RunError` and `TrainingError`; nothing is written before the spec,
+    the data and `init` are found to be right.
     """
     filled: Any = resolve(config, Context())
     _refuse_missing(filled)
