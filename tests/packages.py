@@ -8,6 +8,24 @@ from zipfile import ZipFile
 
 from tests.processes import finished, start
 
+ACME_FILE = """
+from torch import nn
+from llm_build import Config, component, hookimpl
+
+@component("norm:acme.nothing", module="nothing:Nothing")
+class nothing(Config):
+    pass
+
+class Nothing(nn.Identity):
+    def __init__(self, config, context):
+        super().__init__()
+
+@hookimpl
+def llm_components():
+    return [nothing]
+"""
+"""A plugin in one file."""
+
 
 def build_wheel(project: Path, folder: Path) -> Path:
     """The wheel of a project, built as an installer does it."""

@@ -9,26 +9,10 @@ import pytest
 
 from llm_build.discovery import entry_points
 from llm_build.hookspecs import GROUP
-from tests.packages import build_wheel, make_up, unpack
+from tests.packages import ACME_FILE, build_wheel, make_up, unpack
 from tests.processes import ROOT, finished, llm_build, python
 
 ACME = ROOT / "tests" / "plugins" / "acme_norm"
-ACME_FILE = """
-from torch import nn
-from llm_build import Config, component, hookimpl
-
-@component("norm:acme.nothing", module="nothing:Nothing")
-class nothing(Config):
-    pass
-
-class Nothing(nn.Identity):
-    def __init__(self, config, context):
-        super().__init__()
-
-@hookimpl
-def llm_components():
-    return [nothing]
-"""
 CLAIM = """
 from llm_build import Config, component, hookimpl
 

@@ -13,7 +13,7 @@ import pytest
 from llm_build import RunError, load, open_run, train
 from llm_build.cli import main
 from llm_build.run import refuse_missing
-from tests.packages import build_wheel, unpack
+from tests.packages import ACME_FILE, build_wheel, unpack
 from tests.processes import ROOT, finished, llm_build
 from tests.runs import make_run, seal
 from tests.small import spec_text, write_texts
@@ -22,22 +22,6 @@ NEEDS = (
     "needs components that are not here: norm:acme.scale_norm, which acme-norm 2.1.0 brought: "
     'pip install "acme-norm==2.1.0"'
 )
-FILE = """
-from torch import nn
-from llm_build import Config, component, hookimpl
-
-@component("norm:acme.nothing", module="nothing:Nothing")
-class nothing(Config):
-    pass
-
-class Nothing(nn.Identity):
-    def __init__(self, config, context):
-        super().__init__()
-
-@hookimpl
-def llm_components():
-    return [nothing]
-"""
 
 
 def acme_spec(texts: Path, norm: str = "acme.scale_norm") -> str:
@@ -168,7 +152,7 @@ def test_an_id_that_is_none_is_refused(small: Path, identity: str) -> None:
 
 def test_a_plugin_that_the_command_line_named_is_named_again(tmp_path: Path) -> None:
     file = tmp_path / "nothing.py"
-    file.write_text(FILE, encoding="utf-8")
+    file.write_text(ACME_FILE, encoding="utf-8")
     (tmp_path / "a.llm").write_text(acme_spec(write_texts(tmp_path / "texts"), "acme.nothing"), encoding="utf-8")
     run = tmp_path / "run"
     finished(llm_build("train", tmp_path / "a.llm", "--plugin", file, "--out", run, "-q", "--device", "cpu"))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 from llm_build import DataError, Document, Problem, Share
+
+if TYPE_CHECKING:
+    from llm_build import Context, Progress
 
 
 def split(documents: Sequence[Document], held_out: Share, seed: int) -> tuple[list[Document], list[Document]]:
@@ -21,6 +26,21 @@ def split(documents: Sequence[Document], held_out: Share, seed: int) -> tuple[li
         return _cut(documents[0], held_out)
     held = _drawn(groups, held_out, seed)
     return [each for each in documents if each.key not in held], [each for each in documents if each.key in held]
+
+
+class Whole(ABC):
+    """Data of whole documents, of which `held_out` and `seed` of its config say what is never trained on."""
+
+    def __init__(self, config: Any, context: Context) -> None:
+        self.config = config
+
+    @abstractmethod
+    def documents(self, progress: Progress) -> Sequence[Document]:
+        """All of them. Raises `DataError` where there is nothing to read."""
+
+    def split(self, progress: Progress) -> tuple[Sequence[Document], Sequence[Document]]:
+        """(training, held-out). Raises `DataError` as `documents` does, and where nothing can be held out."""
+        return split(self.documents(progress), self.config.held_out, self.config.seed)
 
 
 def check_held_out(held_out: Share) -> Iterator[Problem]:

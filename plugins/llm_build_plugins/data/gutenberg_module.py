@@ -11,31 +11,26 @@ from typing import TYPE_CHECKING
 from llm_build import DataError, Document, cache_folder
 from llm_build_plugins.data._book import book_text
 from llm_build_plugins.data._download import download
-from llm_build_plugins.data._shared import split
+from llm_build_plugins.data._shared import Whole
 
 if TYPE_CHECKING:
-    from llm_build import Context, Progress
+    from llm_build import Progress
     from llm_build_plugins.data.gutenberg_config import gutenberg
 
 VARIABLE = "LLM_BUILD_GUTENBERG_URL"
 ADDRESS = "https://www.gutenberg.org/cache/epub/{id}/pg{id}.txt"
 
 
-class Gutenberg:
+class Gutenberg(Whole):
     """The books of a list, in its order. What was downloaded lies in `gutenberg` of the cache folder, as it came."""
 
-    def __init__(self, config: gutenberg, context: Context) -> None:
-        self.config = config
+    config: gutenberg
 
     def documents(self, progress: Progress) -> Sequence[Document]:
         """All of them. Raises `DataError` for a book that cannot be had whole, and says how to bring it."""
         folder = cache_folder() / "gutenberg"
         _fetch(self.config.books, folder, progress)
         return [_document(_file(folder, book)) for book in self.config.books]
-
-    def split(self, progress: Progress) -> tuple[Sequence[Document], Sequence[Document]]:
-        """(training, held-out). Raises `DataError` as `documents` does, and where nothing can be held out."""
-        return split(self.documents(progress), self.config.held_out, self.config.seed)
 
 
 def _file(folder: Path, book: int) -> Path:

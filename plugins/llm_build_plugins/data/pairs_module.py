@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING
 
 from llm_build import DataError, Document
 from llm_build_plugins.data._paths import empty, found_files, read_text
-from llm_build_plugins.data._shared import split
+from llm_build_plugins.data._shared import Whole
 
 if TYPE_CHECKING:
-    from llm_build import Context, Progress
+    from llm_build import Progress
     from llm_build_plugins.data.pairs_config import pairs
 
 BOM = "\ufeff"
 """What some programs write before the first line of a file in UTF-8."""
 
 
-class TabbedPairs:
+class TabbedPairs(Whole):
     """One document a line, named by its file and line, in the order of the files' names and of the lines."""
 
-    def __init__(self, config: pairs, context: Context) -> None:
-        self.config = config
+    config: pairs
 
     def documents(self, progress: Progress) -> Sequence[Document]:
         """All of them. Raises `DataError` for a path without a file and for a line that is no pair."""
@@ -31,10 +30,6 @@ class TabbedPairs:
         if not documents:
             raise empty(found, "pairs")
         return documents
-
-    def split(self, progress: Progress) -> tuple[Sequence[Document], Sequence[Document]]:
-        """(training, held-out). Raises `DataError` as `documents` does, and where nothing can be held out."""
-        return split(self.documents(progress), self.config.held_out, self.config.seed)
 
 
 def _pairs(file: Path) -> Iterator[Document]:

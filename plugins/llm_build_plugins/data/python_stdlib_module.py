@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_build import DataError, Document
-from llm_build_plugins.data._shared import split
+from llm_build_plugins.data._shared import Whole
 
 if TYPE_CHECKING:
-    from llm_build import Context, Progress
+    from llm_build import Progress
     from llm_build_plugins.data.python_stdlib_config import python_stdlib
 
 TESTS = frozenset({"test", "tests", "idle_test"})
@@ -21,11 +21,10 @@ FOREIGN = frozenset({"site-packages", "dist-packages", "__pycache__"})
 LEFT_OUT = TESTS | TABLES | FOREIGN
 
 
-class PythonStdlib:
+class PythonStdlib(Whole):
     """One document a file, named by its path in the library."""
 
-    def __init__(self, config: python_stdlib, context: Context) -> None:
-        self.config = config
+    config: python_stdlib
 
     def documents(self, progress: Progress) -> Sequence[Document]:
         """All of them. Raises `DataError` where this Python comes without its source."""
@@ -37,10 +36,6 @@ class PythonStdlib:
                 'or other text: data = files { paths = ["…"] }'
             )
         return documents
-
-    def split(self, progress: Progress) -> tuple[Sequence[Document], Sequence[Document]]:
-        """(training, held-out). Raises `DataError` as `documents` does, and where nothing can be held out."""
-        return split(self.documents(progress), self.config.held_out, self.config.seed)
 
 
 def _documents(root: Path) -> Iterator[Document]:

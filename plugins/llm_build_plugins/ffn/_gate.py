@@ -34,51 +34,38 @@ def _gated(act: Callable[[Tensor], Tensor], function: Any, parts: Sequence[Tenso
     return y
 
 
-class _SiLUGate(torch.autograd.Function):
-    """The plain form would keep silu(gate) beside gate and up, and put the two gradients together by a copy."""
+def _saving(act: Callable[[Tensor], Tensor], way_back: Callable[..., Tensor]) -> type[torch.autograd.Function]:
+    """act(gate) · up, where `way_back` is what act does to a gradient.
 
-    @staticmethod
-    def forward(ctx: Any, *parts: Tensor) -> Tensor:
-        ctx.save_for_backward(*parts)
-        gate, up = _halves(parts)
-        return silu(gate).mul_(up)
+    The plain form would keep act(gate) beside gate and up, and put the two gradients together by a copy.
+    """
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        parts = ctx.saved_tensors  # once: activation checkpointing gives them out a single time
-        gate, up = _halves(parts)
-        grads = tuple(torch.empty_like(each) for each in parts)
-        to_gate, to_up = _halves(grads)
-        acted = silu(gate)
-        torch.mul(grad, acted, out=to_up)
-        torch.mul(grad, up, out=acted)  # its room is free now
-        aten.silu_backward.grad_input(acted, gate, grad_input=to_gate)
-        return grads
+    class Gate(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *parts: Tensor) -> Tensor:
+            ctx.save_for_backward(*parts)
+            gate, up = _halves(parts)
+            return act(gate).mul_(up)
 
+        @staticmethod
+        @once_differentiable
+        def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+            parts = ctx.saved_tensors  # once: activation checkpointing gives them out a single time
+            gate, up = _halves(parts)
+            grads = tuple(torch.empty_like(each) for each in parts)
+            to_gate, to_up = _halves(grads)
+            acted = act(gate)
+            torch.mul(grad, acted, out=to_up)
+            torch.mul(grad, up, out=acted)  # its room is free now
+            way_back(acted, gate, grad_input=to_gate)
+            return grads
 
-class _GELUGate(torch.autograd.Function):
-    """As `_SiLUGate`."""
-
-    @staticmethod
-    def forward(ctx: Any, *parts: Tensor) -> Tensor:
-        ctx.save_for_backward(*parts)
-        gate, up = _halves(parts)
-        return gelu(gate).mul_(up)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        parts = ctx.saved_tensors  # once: activation checkpointing gives them out a single time
-        gate, up = _halves(parts)
-        grads = tuple(torch.empty_like(each) for each in parts)
-        to_gate, to_up = _halves(grads)
-        acted = gelu(gate)
-        torch.mul(grad, acted, out=to_up)
-        torch.mul(grad, up, out=acted)  # its room is free now
-        aten.gelu_backward.grad_input(acted, gate, grad_input=to_gate)
-        return grads
+    return Gate
 
 
 def _halves(parts: Sequence[Tensor]) -> Sequence[Tensor]:
     return parts if len(parts) == 2 else parts[0].chunk(2, dim=-1)
+
+
+_SiLUGate = _saving(silu, aten.silu_backward.grad_input)
+_GELUGate = _saving(gelu, aten.gelu_backward.grad_input)

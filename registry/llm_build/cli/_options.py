@@ -17,7 +17,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 UNDECIDED = "N301"
-SEED = click.IntRange(0, 2**63 - 1)
 DTYPES = ("auto", "float32", "bfloat16", "float64")
 
 
