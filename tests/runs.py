@@ -8,7 +8,7 @@ from typing import Any
 
 from llm_build import Context, build, load, save_weights, write
 from llm_build.resolve import resolve
-from llm_build.run import Checkpoints
+from llm_build.run import Checkpoints, Compute
 from llm_build.run.manifest import Digest, Manifest
 from llm_build.run.provenance import provenance
 from tests.small import small_tokenizer, spec_text
@@ -27,7 +27,8 @@ def make_run(place: Path, losses: dict[int, float | None]) -> Path:
 def add_checkpoint(run: Path, step: int, loss: float | None, model: Any) -> Path:
     """Save a checkpoint of a model of the small spec as that of a step."""
     spec = load(spec_text())
-    versions = json.dumps(provenance(resolve(spec, Context())))
+    made = provenance(resolve(spec, Context()), Compute.choose("cpu"), {})
+    versions = json.dumps(made)
     writers = {
         "model.safetensors": lambda path: save_weights(model, path),
         "spec.llm": lambda path: path.write_text(write(spec), encoding="utf-8"),

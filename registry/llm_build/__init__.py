@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from llm_build.resolve.raising import write as write
     from llm_build.run import Job as Job
     from llm_build.run import Outcome as Outcome
+    from llm_build.run import Stopped as Stopped
     from llm_build.run import open_run as open_run
     from llm_build.run import train as train
     from llm_build.spec import Spec as Spec
@@ -102,7 +103,7 @@ _HOME = {
     "llm_build.progress": ["Progress", "Silence"],
     "llm_build.resolve": ["load"],
     "llm_build.resolve.raising": ["write"],
-    "llm_build.run": ["Job", "Outcome", "open_run", "train"],
+    "llm_build.run": ["Job", "Outcome", "Stopped", "open_run", "train"],
     "llm_build.spec": ["Spec", "is_paired"],
     "llm_build.step": ["Field", "Sizes", "State", "StateSpec", "Step", "View", "make_state"],
 }

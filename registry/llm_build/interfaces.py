@@ -299,6 +299,27 @@ class Trainer(Protocol):
 
 
 @runtime_checkable
+class Logger(Protocol):
+    """Writes down the figures of a training run. It is told of everything, in order, by one process."""
+
+    def begin(self, directory: Path, mark: Any = None) -> None:
+        """Start writing, in a run's directory or about it; its spec.llm is there already.
+
+        `mark` is what the method of that name gave at the checkpoint that training goes on from, None for a new run:
+        what was logged after it goes. Raises `RunError` where nothing can be written.
+        """
+
+    def log(self, figures: Mapping[str, float]) -> None:
+        """Figures of a step; "step" is one of them. A place that stops taking them must not stop training."""
+
+    def mark(self) -> Any:
+        """Where it stands, as plain JSON; all that was logged is safe now, as far as it can be."""
+
+    def end(self) -> None:
+        """The run is over, well or not."""
+
+
+@runtime_checkable
 class Sampler(Protocol):
     def scores(self, logits: Tensor, seen: Tensor) -> Tensor:
         """logits [B, V], seen [B, V] bool (tokens of the row so far) → [B, V] logits to draw from; -inf is never drawn.
@@ -371,6 +392,7 @@ PROTOCOLS: Mapping[str, type] = {
     "optimizer": Optimizer,
     "schedule": Schedule,
     "trainer": Trainer,
+    "logger": Logger,
     "sampler": Sampler,
     "cache": Cache,
     "generator": Generator,

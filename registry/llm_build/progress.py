@@ -11,8 +11,8 @@ class Progress(Protocol):
     def count(self, what: str, done: int, total: int) -> None:
         """So many of `total` are done of some work before training, such as downloads."""
 
-    def begin(self, steps: int) -> None:
-        """Training starts and will take so many steps."""
+    def begin(self, steps: int, done: int = 0) -> None:
+        """Training starts, or goes on, and will take so many steps, of which some are done."""
 
     def step(self, done: int, loss: float, rate: float) -> None:
         """So many steps are done; the loss in nats a token and the tokens a second of late."""
@@ -29,7 +29,7 @@ class Silence:
 
     def count(self, what: str, done: int, total: int) -> None: ...
 
-    def begin(self, steps: int) -> None: ...
+    def begin(self, steps: int, done: int = 0) -> None: ...
 
     def step(self, done: int, loss: float, rate: float) -> None: ...
 

@@ -171,9 +171,9 @@ def test_the_best_weights_are_kept(texts: Path, tmp_path: Path, monkeypatch: pyt
     def measured(job: Job, limit: int | None = None) -> Measured:
         return measure(job) if limit is None else Measured(next(losses), 0.0, 1, False)
 
-    def note(job: Job, step: int, held_out_nats: float | None = None) -> None:
+    def note(job: Job, step: int, held_out_nats: float | None, state: Any) -> None:
         kept.append([each.detach().clone() for each in job.model.parameters()])
-        keep(job, step, held_out_nats)
+        keep(job, step, held_out_nats, state)
 
     monkeypatch.setattr(Job, "measure", measured)
     monkeypatch.setattr(Job, "keep", note)

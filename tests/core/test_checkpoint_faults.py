@@ -76,7 +76,7 @@ def test_a_full_disk_stops_the_run_and_what_was_kept_is_whole(room: int, tmp_pat
     assert open_run(run, device="cpu").generate("one", max_new=2).startswith("one")
 
 
-@pytest.mark.parametrize("calls", [1, 6])
+@pytest.mark.parametrize("calls", [2, 9])
 def test_a_run_that_is_killed_while_it_saves_opens(calls: int, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with subprocess.Popen(

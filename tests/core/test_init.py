@@ -90,7 +90,11 @@ def test_the_run_records_where_it_started(first: Any, texts: Path, tmp_path: Pat
         ("hidden = 32", "hidden = 24", "must hold the weights of this model: other shapes or kinds: layers.0.ffn"),
         ("2 * block", "3 * block", "must hold the weights of this model: it lacks layers.2."),
         ("2 * block", "1 * block", "must hold the weights of this model: the model has no layers.1."),
-        ("bpe { vocab = 300 }", "bpe { vocab = 301 }", "the spec has another one: vocab is 301, not 300: write it as"),
+        (
+            "bpe { vocab = 300 }",
+            "bpe { vocab = 301 }",
+            "the spec has another one: tokenizer.vocab is 301, not 300: write it as",
+        ),
     ],
 )
 def test_another_model_is_refused_before_anything_is_written(
@@ -110,7 +114,7 @@ def test_another_model_is_refused_before_the_data_is_read(first: Any, tmp_path: 
 
 def test_a_tokenizer_of_another_kind_is_refused(first: Any, texts: Path, tmp_path: Path) -> None:
     named = f'pretrained {{ file = "{first.run.directory.tokenizer}" }}'
-    with pytest.raises(RunError, match="the spec has another one: pretrained, not bpe: write it as in "):
+    with pytest.raises(RunError, match="the spec has another one: tokenizer is pretrained, not bpe: write it as in "):
         started(first, tmp_path / "run", spec_text(texts, **STILL).replace("bpe { vocab = 300 }", named))
 
 

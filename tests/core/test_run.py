@@ -32,11 +32,12 @@ def test_a_run_directory_is_complete(result: Any) -> None:
     place: RunDirectory = result.run.directory
     assert {each.name for each in place.path.iterdir()} == {
         *["spec.llm", "source.llm", "versions.json", "tokenizer.json", "checkpoints"],
-        *["metrics.jsonl", "samples.txt", "loss.png"],
+        *["metrics.jsonl", "samples.txt", "loss.png", ".lock"],
     }
     checkpoint = place.checkpoints.take()
     assert {each.name for each in checkpoint.path.iterdir()} == {
-        *["manifest.json", "model.safetensors", "spec.llm", "tokenizer.json", "versions.json"]
+        *["manifest.json", "model.safetensors", "spec.llm", "tokenizer.json", "versions.json"],
+        *["training.json", "training.safetensors"],
     }
     for file in (checkpoint.spec, checkpoint.tokenizer, checkpoint.versions):
         assert file.read_bytes() == (place.path / file.name).read_bytes()

@@ -1,4 +1,4 @@
-"""Training: the trainer, and what it is put together from: objective, optimiser and schedule."""
+"""Training: the trainer, and what it is put together from: objective, optimiser, schedule and loggers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from llm_build_plugins.train.adamw_config import adamw as adamw
     from llm_build_plugins.train.constant_config import constant as constant
     from llm_build_plugins.train.inverse_sqrt_config import inverse_sqrt as inverse_sqrt
+    from llm_build_plugins.train.jsonl_config import jsonl as jsonl
     from llm_build_plugins.train.linear_config import linear as linear
     from llm_build_plugins.train.lion_config import lion as lion
     from llm_build_plugins.train.muon_config import muon as muon
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 llm_components, __getattr__ = plugin(
     {
+        "logger:jsonl": "llm_build_plugins.train.jsonl_config:jsonl",
         "objective:next_token": "llm_build_plugins.train.next_token_config:next_token",
         "optimizer:adafactor": "llm_build_plugins.train.adafactor_config:adafactor",
         "optimizer:adamw": "llm_build_plugins.train.adamw_config:adamw",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from llm_build import NonFiniteLoss, Share
+from llm_build import NonFiniteLoss, RunError, Share
 
 if TYPE_CHECKING:
     from llm_build import Batch, Job
@@ -33,6 +33,30 @@ class Loop:
         self.done = self.tokens = 0
         self.seconds = 0.0
         self._clock = Clock()
+
+    @property
+    def due(self) -> bool:
+        """Whether this step is one for a held-out loss and a checkpoint."""
+        return self.done % self.eval_every == 0 or self.done == self.steps
+
+    def state(self) -> dict[str, Any]:
+        """All that `go_on` needs. The batches are drawn by the number of steps alone, and so is the learning rate."""
+        return {
+            "done": self.done,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def go_on(self, state: Mapping[str, Any] | None) -> None:
+        """Take over what `state` gave; None is the beginning. Raises `RunError` where it is another trainer's."""
+        if state is None:
+            return
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.done, self.tokens, self.seconds = state["done"], state["tokens"], state["seconds"]
+        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as fault:
+            raise RunError(f"the checkpoint must hold the state of this trainer, and it does not: {fault!r}") from fault
 
     def step(self) -> None:
         """One batch forward and backward, then the optimiser; nothing is changed by a batch that is not finite."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from llm_build import Config, Context, Problem, Share, amount, component, number, part, size
+from llm_build import Config, Context, Problem, Share, amount, component, number, part, parts, size
 
 
 @component("trainer:pretrain", module="llm_build_plugins.train.pretrain_module:Pretrain")
@@ -29,6 +29,7 @@ class pretrain(Config):
     objective: Any = part("objective", default="next_token", doc="what is minimised")
     optimizer: Any = part("optimizer", default="adamw", doc="how the weights move")
     schedule: Any = part("schedule", default="warmup_cosine", optional=True, doc="the learning rate over the steps")
+    loggers: Any = parts("logger", default="jsonl", optional=True, doc="who writes down the figures of each step")
     clip: float | None = number(default=1.0, above=0, optional=True, doc="largest global norm of the gradient")
     eval_every: int | Share = amount(
         default=Share.percent(10), doc="steps between held-out losses, or their share of all"

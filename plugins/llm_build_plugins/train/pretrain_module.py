@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from llm_build import NonFiniteLoss, Outcome
+from llm_build import NonFiniteLoss, Outcome, Stopped
 from llm_build_plugins.train._loop import Loop
 
 if TYPE_CHECKING:
@@ -21,33 +21,34 @@ class Pretrain:
         self.objective = config.part("objective", context)
         self.optimizer = config.part("optimizer", context)
         self.schedule = config.part("schedule", context)
+        self.loggers = config.parts("loggers", context)
 
     def train(self, job: Job) -> Outcome:
         """Train `job.model` and leave it with the best weights. Raises `NonFiniteLoss` before it would be spoilt.
 
-        Where it is interrupted, the checkpoints so far stay; if there is none, one of this moment is kept.
+        Where the job goes on from a checkpoint, so does this, with the very next batch. Told to stop, it keeps a
+        checkpoint of its last step and raises `Stopped`.
         """
         loop = Loop(job, self.config, self.objective, self.optimizer, self.schedule)
-        job.progress.begin(loop.steps)
+        job.log_to(self.loggers)
+        loop.go_on(job.resume())
+        job.progress.begin(loop.steps, loop.done)
         job.model.train()
-        best = Best()
-        try:
-            while loop.done < loop.steps:
-                loop.step()
-                if loop.done % loop.eval_every == 0 or loop.done == loop.steps:
-                    self._look(job, loop, best)
-        except KeyboardInterrupt:
-            if not job.kept:
-                job.keep(loop.done)
-            raise
-        if best.step != loop.done:
+        while loop.done < loop.steps:
+            loop.step()
+            if loop.due:
+                self._look(job, loop)
+            if job.stopping:
+                self._stop(job, loop)
+        best = job.best_step
+        if best != loop.done:
             job.restore()
         whole = job.measure()
-        job.record(step=best.step, final_held_out_nats=whole.nats, final_held_out_bits=whole.bits)
-        return Outcome(steps=loop.done, tokens=loop.tokens, seconds=loop.seconds, best_step=best.step, held_out=whole)
+        job.record(step=best, final_held_out_nats=whole.nats, final_held_out_bits=whole.bits)
+        return Outcome(steps=loop.done, tokens=loop.tokens, seconds=loop.seconds, best_step=best, held_out=whole)
 
-    def _look(self, job: Job, loop: Loop, best: Best) -> None:
-        """Take the held-out loss, keep a checkpoint, and write a sample."""
+    def _look(self, job: Job, loop: Loop) -> None:
+        """Take the held-out loss, write a sample, and keep a checkpoint."""
         found = job.measure(self.config.eval_tokens)
         if not math.isfinite(found.nats):
             raise NonFiniteLoss(
@@ -56,15 +57,17 @@ class Pretrain:
             )
         job.record(step=loop.done, held_out_nats=found.nats, held_out_bits=found.bits)
         job.progress.say(f"step {loop.done}: held out {found.nats:.3f} nats a token, {found.bits:.3f} bits a byte")
-        if found.nats < best.nats:
-            best.nats, best.step = found.nats, loop.done
-        job.keep(loop.done, found.nats)
-        job.sample(loop.done, self.config.samples, self.config.sample_tokens)
+        try:
+            job.sample(loop.done, self.config.samples, self.config.sample_tokens)
+        finally:  # a sampler that fails does not cost the steps so far
+            job.keep(loop.done, found.nats, loop.state())
         loop.rest()
 
-
-class Best:
-    """The lowest held-out loss so far, and the step that had it; step 0 is none."""
-
-    def __init__(self) -> None:
-        self.nats, self.step = math.inf, 0
+    def _stop(self, job: Job, loop: Loop) -> None:
+        """Keep a checkpoint of this step, unless that was done, and end."""
+        if not loop.due:
+            job.keep(loop.done, None, loop.state())
+        raise Stopped(
+            f"stopped after step {loop.done} of {loop.steps}, which is kept: go on with --resume --out "
+            f"{job.directory.path}"
+        )

@@ -64,8 +64,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as wrong:
         wrong.show()
         return USAGE
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+    except (click.Abort, KeyboardInterrupt) as interrupt:
+        click.echo(str(interrupt) or "interrupted", err=True)
         return INTERRUPTED
     except LLMBuildError as fault:
         click.echo(_said(fault), err=True)

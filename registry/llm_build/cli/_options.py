@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from llm_build.resolve import Reading
 
 F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 UNDECIDED = "N301"
@@ -53,7 +54,7 @@ def compute_options(command: F) -> F:
             help="Precision of the products; auto is bfloat16 on a GPU that has it. Trained weights stay in float32.",
         ),
         click.option(
-            "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of all that is drawn."
+            "--seed", type=click.IntRange(0, 2**63 - 1), help="Of all that is drawn; 0 unless a run is gone on with."
         ),
     ]
     wrapped: Any = talk_options(command)
@@ -63,13 +64,19 @@ def compute_options(command: F) -> F:
 
 
 def run_options(command: F) -> F:
-    """`--out` and `--init` for a verb that trains."""
-    wrapped: Any = click.option(
+    """`--out`, `--resume` and `--init` for a verb that trains."""
+    wrapped: Any = checkpoint_option("Go on from this checkpoint, as step-000600; otherwise the last.")(command)
+    wrapped = click.option(
+        "--resume",
+        is_flag=True,
+        help="Go on with the run in --out from its last checkpoint, as if it had never stopped; SPEC is the run's.",
+    )(wrapped)
+    wrapped = click.option(
         "--init",
         metavar="RUN",
         help="Start from the best weights of this run, or those of RUN/checkpoints/NAME, with its tokenizer; its "
         "model must be the one of SPEC.",
-    )(command)
+    )(wrapped)
     wrapped = click.option(
         "--out", metavar="RUN", help="The run directory; otherwise runs/NAME-1, or the next number that is free."
     )(wrapped)
@@ -95,11 +102,9 @@ def spec_options(command: F) -> F:
     return cast("F", wrapped)
 
 
-def checkpoint_option(command: F) -> F:
-    """`--checkpoint` for a verb that opens a run."""
-    return click.option(
-        "--checkpoint", metavar="NAME", help="Take this checkpoint of the run, as step-000600; otherwise the best."
-    )(command)
+def checkpoint_option(help: str = "Take this checkpoint of the run, as step-000600; otherwise the best.") -> Decorator:
+    """`--checkpoint` for a verb that opens a run, or goes on with one."""
+    return click.option("--checkpoint", metavar="NAME", help=help)
 
 
 def use_plugins(names: Sequence[str]) -> None:

@@ -25,21 +25,21 @@ class Lines:
     """A line every few seconds, and one at the end."""
 
     def __init__(self) -> None:
-        self._steps = 0
+        self._steps = self._before = 0
         self._begun = self._shown = time.monotonic()
 
     def count(self, what: str, done: int, total: int) -> None:
         if self._due(done in {0, total}):
             self.say(f"{what}: {done:_} of {total:_}")
 
-    def begin(self, steps: int) -> None:
-        self._steps = steps
+    def begin(self, steps: int, done: int = 0) -> None:
+        self._steps, self._before = steps, done
         self._begun = self._shown = time.monotonic()
 
     def step(self, done: int, loss: float, rate: float) -> None:
         if not self._due(done == self._steps):
             return
-        left = (time.monotonic() - self._begun) / done * (self._steps - done)
+        left = (time.monotonic() - self._begun) / (done - self._before) * (self._steps - done)
         self.say(f"step {done}/{self._steps}  loss {loss:.3f}  {rate:,.0f} tokens/s  {clock(left)} left")
 
     def say(self, text: str) -> None:
@@ -76,9 +76,9 @@ class Bar:
     def count(self, what: str, done: int, total: int) -> None:
         self._counter.update(what, done, total)
 
-    def begin(self, steps: int) -> None:
+    def begin(self, steps: int, done: int = 0) -> None:
         self._counter.stop()
-        self._task = self._bar.add_task("train", total=steps, loss=float("nan"), rate=0.0)
+        self._task = self._bar.add_task("train", total=steps, completed=done, loss=float("nan"), rate=0.0)
         self._bar.start()
 
     def step(self, done: int, loss: float, rate: float) -> None:

@@ -23,23 +23,28 @@ def trained(
     sets: Sequence[str],
     plugins: Sequence[str],
     out: str | None,
+    resume: bool,
+    checkpoint: str | None,
     init: str | None,
     device: str,
     dtype: str,
-    seed: int,
+    seed: int | None,
     quiet: bool,
     prompts: Sequence[str] = (),
 ) -> Trained:
     """Train a spec and print the figures."""
+    _refuse_usage(out, resume, checkpoint, init)
     read = read_spec(spec, sets, plugins)
     from llm_build.run import keep_memory, train  # brings torch, which a faulty spec need not wait for
 
     keep_memory()
-    # being told to stop is an interrupt too: the trainer keeps what it has
+    # before training begins, being told to stop is an interrupt
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     result = train(
         read.config,
         out=out,
+        resume=resume,
+        checkpoint=checkpoint,
         init=init,
         name=Path(spec).stem,
         source=read.source.text,
@@ -51,6 +56,15 @@ def trained(
     )
     _report(result)
     return result
+
+
+def _refuse_usage(out: str | None, resume: bool, checkpoint: str | None, init: str | None) -> None:
+    if resume and out is None:
+        raise click.UsageError("--resume needs the run to go on with: --out RUN")
+    if resume and init is not None:
+        raise click.UsageError("a run goes on from its own checkpoint, or starts from another run: --resume or --init")
+    if checkpoint is not None and not resume:
+        raise click.UsageError("--checkpoint says where to go on from, with --resume; or --init RUN/checkpoints/NAME")
 
 
 def _report(result: Trained) -> None:

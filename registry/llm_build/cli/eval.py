@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     help="Measure on all of this data instead, held out or not: 'files { paths = [\"a.txt\"] }'.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-@checkpoint_option
+@checkpoint_option()
 @spec_options
 @compute_options
 def command(
@@ -36,7 +36,7 @@ def command(
     plugins: Sequence[str],
     device: str,
     dtype: str,
-    seed: int,
+    seed: int | None,
     quiet: bool,
 ) -> None:
     """Measure the model of a RUN directory: nats a token, bits a byte and perplexity, over every token of some text.
@@ -51,7 +51,7 @@ def command(
     changes = [*sets, *([] if data is None else [f"data={data}"])]
     place, taken, reading = read_run(run, checkpoint, changes, plugins)
     config = reading.config
-    opened = open_checkpoint(place, taken, device=device, dtype=dtype, seed=seed, config=config, narrow=False)
+    opened = open_checkpoint(place, taken, device=device, dtype=dtype, seed=seed or 0, config=config, narrow=False)
     found = opened.evaluate(None if data is None else config.data, progress=watcher(quiet))
     click.echo(json.dumps(_figures(run, found)) if as_json else _said(found))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--prompt", "prompts", multiple=True, help="What to continue, or to read; may be given several times.")
 @click.option("--samples", type=click.IntRange(1, 1_000), default=1, show_default=True, help="Texts for each prompt.")
 @click.option("--max-new", type=click.IntRange(min=1), help="Most tokens of a text; otherwise the spec's `max_new`.")
-@checkpoint_option
+@checkpoint_option()
 @spec_options
 @compute_options
 def command(
@@ -33,7 +33,7 @@ def command(
     plugins: Sequence[str],
     device: str,
     dtype: str,
-    seed: int,
+    seed: int | None,
     quiet: bool,
 ) -> None:
     """Continue each prompt with the model of a RUN directory; one text is shown as it is written.
@@ -48,7 +48,7 @@ def command(
     from llm_build.run import open_checkpoint
 
     place, taken, reading = read_run(run, checkpoint, sets, plugins)
-    opened = open_checkpoint(place, taken, device=device, dtype=dtype, seed=seed, config=reading.config)
+    opened = open_checkpoint(place, taken, device=device, dtype=dtype, seed=seed or 0, config=reading.config)
     rows = [each for each in prompts or (None,) for _ in range(samples)]
     if len(rows) == 1:
         _stream(opened, rows[0], max_new)

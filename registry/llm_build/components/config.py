@@ -93,10 +93,13 @@ class Config:
         return context.shelf[key]
 
     def parts(self, field: str, context: Context) -> list[Any]:
-        """Build the components in a list field of a filled config, in order; equal `share` names give one module."""
+        """Build the components in a list field of a filled config, in order; equal `share` names give one module.
+
+        None are built where the field is `none`.
+        """
         shared: dict[str, Any] = {}
         built = []
-        for index, config in enumerate(getattr(self, field)):
+        for index, config in enumerate(getattr(self, field) or ()):
             name = getattr(config, "share", None)
             module = shared.get(name) if name else None
             if module is None:

@@ -127,7 +127,7 @@ def part(slot: str, **options: Any) -> Any:
 
 
 def parts(slot: str, **options: Any) -> Any:
-    """A list of components of one slot, as `4 * block { … }`."""
+    """A list of components of one slot, as `4 * block { … }`. `default` is the name of one."""
     return _field(PartsKind(slot), converter=_as_list, **options)
 
 

@@ -1,6 +1,7 @@
 """Text as tokens: documents are tokenised once, kept in a memory-mapped file, and read as windows or as pairs."""
 
 from llm_build.corpus.batch import IGNORED, Batch
+from llm_build.corpus.contents import Contents
 from llm_build.corpus.examples import Example, Examples, HeldOutText
 from llm_build.corpus.mixed import Mixed
 from llm_build.corpus.order import order
@@ -12,6 +13,7 @@ from llm_build.corpus.windows import HeldOut, Windows
 __all__ = [
     "IGNORED",
     "Batch",
+    "Contents",
     "Corpus",
     "Example",
     "Examples",

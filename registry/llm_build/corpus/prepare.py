@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
 import attrs
 
+from llm_build.corpus.contents import Contents
 from llm_build.corpus.examples import Examples, HeldOutText
 from llm_build.corpus.mixed import Mixed, leaves
 from llm_build.corpus.pairs import HeldOutPairs, Pairs, TokenPairs
@@ -21,10 +22,14 @@ from llm_build.progress import Progress, Silence
 
 @attrs.frozen
 class Corpus:
-    """What a model is trained on, and what it is measured on; `paired`: each example has a source."""
+    """What a model is trained on, and what it is measured on; `paired`: each example has a source.
+
+    `contents` says what text that is: of "training" and of "held out".
+    """
 
     train: Examples
     held_out: HeldOutText
+    contents: Mapping[str, Contents]
     paired: bool = False
 
 
@@ -51,10 +56,11 @@ def prepare(
     tokenizer.fit(_texts(training))
     make = _Making(tokenizer, context, seed, folder or cache_folder(), paired)
     held = make.held_out(held_out)
+    contents = {"training": Contents.of(train for train, _ in sides), "held out": Contents.of([held_out])}
     if len(parts) == 1:
-        return Corpus(make.examples(training), held, paired)
+        return Corpus(make.examples(training), held, contents, paired)
     made = [make.examples(train, f"part {number} of the mixture") for number, (train, _) in enumerate(sides, start=1)]
-    return Corpus(Mixed(made, shares, tokenizer.pad or 0), held, paired)
+    return Corpus(Mixed(made, shares, tokenizer.pad or 0), held, contents, paired)
 
 
 def to_measure(

@@ -201,7 +201,7 @@ class _Filling:
 
     def _named(self, spec: FieldSpec, value: Any) -> Any:
         """A component that a class gives by its name is resolved like text."""
-        if isinstance(spec.kind, PartKind) and isinstance(value, str):
+        if isinstance(spec.kind, PartKind | PartsKind) and isinstance(value, str):
             return self.filler.registry.config(spec.kind.slot, value)()
         return value
 

@@ -8,6 +8,7 @@ from llm_build.run.held_out import Measured, measure
 from llm_build.run.job import Job, Outcome
 from llm_build.run.opened import Run, open_checkpoint, open_run
 from llm_build.run.requirements import refuse_missing
+from llm_build.run.stopping import Stopped
 from llm_build.run.training import Trained, train
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Outcome",
     "Run",
     "RunDirectory",
+    "Stopped",
     "Trained",
     "keep_memory",
     "measure",

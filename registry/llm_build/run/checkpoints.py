@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 
 import attrs
@@ -17,6 +18,7 @@ Writers = Mapping[str, Callable[[Path], None]]
 """The files of a checkpoint: by its name, what writes each of them to a path."""
 
 LAST = 2
+STATE, TENSORS = "training.json", "training.safetensors"
 NAME = re.compile(r"step-(\d{6,18})")
 
 
@@ -52,6 +54,15 @@ class Checkpoint:
     def versions(self) -> Path:
         return self.path / "versions.json"
 
+    @property
+    def state(self) -> Path:
+        """What training goes on from; its tensors lie in `tensors`."""
+        return self.path / STATE
+
+    @property
+    def tensors(self) -> Path:
+        return self.path / TENSORS
+
 
 @attrs.frozen
 class Checkpoints:
@@ -82,6 +93,21 @@ class Checkpoints:
             return Checkpoint.verified(self.path / chosen)
         except RunError as fault:
             raise RunError(f"{fault}; {self._offer(chosen)}") from fault
+
+    @property
+    def best(self) -> Manifest | None:
+        """The manifest of the best, as `take` finds it; None where there is no checkpoint."""
+        names = self.names
+        return Manifest.read(self.path / self._best(names)) if names else None
+
+    def set_aside(self, step: int) -> list[Path]:
+        """Give every checkpoint of a later step another name, under which it is none any more; nothing is removed."""
+        moved = []
+        for name in self.names:
+            if _step(name) > step:
+                places = (self.path / f"{name}.aside{number}" for number in count(1))
+                moved.append((self.path / name).rename(next(place for place in places if not place.exists())))
+        return moved
 
     def save(self, step: int, held_out_nats: float | None, writers: Writers) -> None:
         """Write the checkpoint of a step, then remove those that need not be kept.

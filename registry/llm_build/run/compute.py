@@ -7,6 +7,7 @@ import os
 import platform
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -44,6 +45,15 @@ class Compute:
         half = place.type == "cuda" and torch.cuda.is_bf16_supported()
         name = ("bfloat16" if half else "float32") if dtype == "auto" else dtype
         return cls(device=place, dtype=getattr(torch, name), seed=seed)
+
+    def described(self) -> dict[str, Any]:
+        """For the record: what decides the figures of a run beside its spec and its text."""
+        return {
+            "device": self.device.type,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "seed": self.seed,
+            "threads": torch.get_num_threads(),
+        }
 
     @property
     def weights(self) -> torch.dtype:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,10 @@ import attrs
 
 from llm_build.errors import RunError
 from llm_build.run.checkpoints import Checkpoints
+
+log = logging.getLogger("llm_build.run")
+
+LOCK = ".lock"
 
 
 @attrs.frozen
@@ -32,7 +41,7 @@ class RunDirectory:
             place.mkdir(parents=True, exist_ok=True)
             if any(place.iterdir()):
                 raise FileExistsError
-            (place / "metrics.jsonl").touch(exist_ok=False)
+            (place / LOCK).touch(exist_ok=False)
         except FileExistsError as fault:
             raise RunError(
                 f"a run needs a folder of its own, and there is something in {place}: choose another"
@@ -59,6 +68,27 @@ class RunDirectory:
         if not (place / "spec.llm").is_file():
             raise RunError(f"{place} is no run directory: it has no spec.llm")
         return cls(place)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training into it meanwhile; a process that dies lets go.
+
+        Raises `RunError` where one does already.
+        """
+        with (self.path / LOCK).open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as fault:
+                file.seek(0)
+                raise RunError(
+                    f"only one process may train into a run, and {file.read() or 'another one'} trains into {self.path}"
+                ) from fault
+            except OSError as fault:
+                log.warning("%s is not kept from other processes: %s", self.path, fault.strerror)
+            file.truncate(0)
+            file.write(f"process {os.getpid()} of {platform.node()}")
+            file.flush()
+            yield
 
     @property
     def spec(self) -> Path:
@@ -92,13 +122,10 @@ class RunDirectory:
     def curve(self) -> Path:
         return self.path / "loss.png"
 
-    def record(self, figures: Mapping[str, Any]) -> None:
-        """Append one line to metrics.jsonl."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(figures, allow_nan=False) + "\n")
-
     def records(self) -> Iterator[dict[str, Any]]:
-        """The lines of metrics.jsonl."""
+        """The lines of metrics.jsonl; none without one."""
+        if not self.metrics.is_file():
+            return
         with self.metrics.open(encoding="utf-8") as file:
             yield from (json.loads(line) for line in file)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import attrs
 
 from llm_build.assemble import build
 from llm_build.checkpoint import load_weights
-from llm_build.components import Config, field_specs
+from llm_build.components import Config
+from llm_build.components.compare import differences
 from llm_build.context import Context
 from llm_build.errors import RunError
 from llm_build.interfaces import Tokenizer
@@ -52,9 +52,10 @@ class Origin:
         there: Any = resolve(load(self.checkpoint.spec), Context())
         if there.tokenizer == wanted:
             return
+        unlike = ", ".join(map(str, differences(wanted, there.tokenizer, "tokenizer")))
         raise RunError(
             f"training that starts from {self.checkpoint.path} takes over its tokenizer; the spec has another one: "
-            f"{', '.join(_differences(wanted, there.tokenizer))}: write it as in {self.checkpoint.spec}"
+            f"{unlike}: write it as in {self.checkpoint.spec}"
         )
 
 
@@ -62,17 +63,3 @@ def _taken(run: Path) -> Checkpoint:
     if run.parent.name == "checkpoints":
         return RunDirectory.existing(run.parent.parent).checkpoints.take(run.name)
     return RunDirectory.existing(run).checkpoints.take()
-
-
-def _differences(wanted: Config, there: Config | None) -> Iterator[str]:
-    if there is None or type(wanted) is not type(there):
-        yield f"{_name(wanted)}, not {_name(there)}"
-        return
-    for field in field_specs(wanted):
-        mine, other = getattr(wanted, field), getattr(there, field)
-        if mine != other:
-            yield f"{field} is {mine}, not {other}"
-
-
-def _name(config: Config | None) -> str:
-    return "none" if config is None else config.__component__.name

@@ -1,25 +1,19 @@
-"""`train`: from a spec to a run directory."""
+"""`train`: from a spec to a run directory, or on from where one stopped."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import attrs
-import torch
 
-from llm_build.assemble import build
-from llm_build.checkpoint import load_weights
-from llm_build.components import UNSET, Config, can
+from llm_build.components import Config
 from llm_build.context import Context
-from llm_build.corpus import prepare
-from llm_build.errors import GenerationError, TrainingError
-from llm_build.interfaces import Tokenizer
+from llm_build.errors import RunError
 from llm_build.progress import Progress, Silence
 from llm_build.resolve import resolve
-from llm_build.resolve.raising import write
 from llm_build.run.completion import shown, usual_prompts
 from llm_build.run.compute import Compute
 from llm_build.run.curve import draw_curve
@@ -27,13 +21,10 @@ from llm_build.run.directory import RunDirectory
 from llm_build.run.job import Job, Outcome
 from llm_build.run.opened import Run
 from llm_build.run.origin import Origin
-from llm_build.run.provenance import provenance
-
-NEEDED = {
-    "tokenizer": "tokenizer = bpe { vocab = 2_048 }",
-    "data": "data = python_stdlib",
-    "train": "train = pretrain { … }",
-}
+from llm_build.run.preparing import Preparing, refuse_missing_fields
+from llm_build.run.randomness import seeded
+from llm_build.run.resumed import Resumed
+from llm_build.run.stopping import heeded
 
 
 @attrs.frozen(kw_only=True)
@@ -67,46 +58,93 @@ def train(
     config: Config,
     *,
     out: str | Path | None = None,
+    resume: bool = False,
+    checkpoint: str | None = None,
     init: str | Path | None = None,
     name: str = "run",
     source: str | None = None,
     device: str = "auto",
     dtype: str = "auto",
-    seed: int = 0,
+    seed: int | None = None,
     progress: Progress | None = None,
     prompts: Sequence[str] = (),
 ) -> Trained:
     """Train the model of a spec and leave a run directory: `out`, or else `runs/<name>-<number>`.
 
-    `init` is a run to start from, or one of its checkpoints: its weights, and its tokenizer, which learns nothing more.
-    `source` is the text that the spec was written as; `prompts` will be continued afterwards, and one that does not fit
-    is refused now. Raises `SpecError`, `DataError`, `RunError` and `TrainingError`; nothing is written before the spec,
-    the data and `init` are found to be right.
+    `resume` goes on with the run in `out` from its last checkpoint, or the one that `checkpoint` names, as if it had
+    never stopped; config, text, dtype and seed have to be those of the run. `init` is a run to start from, or one of
+    its checkpoints: its weights, and its tokenizer, which learns nothing more. `source` is the text that the spec was
+    written as; `prompts` will be continued afterwards, and one that does not fit is refused now. The seed is 0 unless
+    stated.
+
+    The first SIGINT or SIGTERM lets the step end, keeps a checkpoint and raises `Stopped`, a KeyboardInterrupt; a
+    second one ends the process. Raises `SpecError`, `DataError`, `RunError` and `TrainingError`; nothing is written
+    before the spec, the data and `init` are found to be right.
     """
     filled: Any = resolve(config, Context())
-    _refuse_missing(filled)
-    config = _stated_vocab(config, filled)
-    compute = Compute.choose(device, dtype, seed)
-    origin = None if init is None else Origin.of(init, filled)
-
-    def claim() -> RunDirectory:
-        directory = RunDirectory.create(out) if out is not None else RunDirectory.next_free("runs", name)
-        _describe(directory, config, filled, source, origin)
-        return directory
-
+    refuse_missing_fields(filled)
     watcher = progress or Silence()
+    with ExitStack() as held:
+        resumed = _resumed(out, checkpoint, filled, held) if _wants_resume(resume, checkpoint, init, out) else None
+        compute = resumed.compute(device, dtype, seed) if resumed else Compute.choose(device, dtype, seed or 0)
+        preparing = Preparing(
+            config=config,
+            filled=filled,
+            source=source,
+            compute=compute,
+            origin=None if init is None else Origin.of(init, filled),
+            resumed=resumed,
+            progress=watcher,
+        )
+
+        def claim() -> RunDirectory:
+            made = RunDirectory.next_free("runs", name) if out is None else RunDirectory.create(out)
+            held.enter_context(made.locked())
+            return made
+
+        try:
+            job = preparing.job(claim, prompts)
+            outcome = _train(filled.part("train", Context()), job)
+        finally:
+            watcher.end()
+    return _trained(outcome, job, preparing.config)
+
+
+def _wants_resume(resume: bool, checkpoint: str | None, init: object, out: object) -> bool:
+    if resume and init is not None:
+        raise RunError("a run goes on from its own checkpoint, or starts from another run: leave resume or init out")
+    if resume and out is None:
+        raise RunError("resume needs the run to go on with: give its directory as out")
+    if checkpoint is not None and not resume:
+        raise RunError("checkpoint says where to go on from: give resume too, or init=RUN/checkpoints/NAME")
+    return resume
+
+
+def _resumed(out: str | Path | None, checkpoint: str | None, filled: Any, held: ExitStack) -> Resumed:
+    assert out is not None, "_wants_resume raises without one"
+    directory = RunDirectory.existing(out)
+    held.enter_context(directory.locked())
+    return Resumed.of(directory, checkpoint, filled)
+
+
+def _train(trainer: Any, job: Job) -> Outcome:
     try:
-        job = _job(filled, compute, origin, prompts, watcher, claim)
-        outcome = _train(filled.part("train", Context()), job)
+        with seeded(job.compute.seed, job.compute.device), heeded(job.progress, job.stop):
+            outcome: Outcome = trainer.train(job)
     finally:
-        watcher.end()
+        for each in job.loggers:
+            each.end()
+    return outcome
+
+
+def _trained(outcome: Outcome, job: Job, config: Config) -> Trained:
     job.model.eval()
     run = Run(
         config=config,
         model=job.model,
         tokenizer=job.tokenizer,
         generator=job.generator,
-        compute=compute,
+        compute=job.compute,
         directory=job.directory,
     )
     held_out = job.corpus.held_out
@@ -117,88 +155,3 @@ def train(
         curve=draw_curve(job.directory),
         sources=held_out.sources,
     )
-
-
-def _job(
-    filled: Any,
-    compute: Compute,
-    origin: Origin | None,
-    prompts: Sequence[str],
-    progress: Progress,
-    claim: Callable[[], RunDirectory],
-) -> Job:
-    """All that a trainer is handed; the directory is claimed when nothing is left to be refused."""
-    tokenizer = filled.part("tokenizer", Context())
-    if origin is not None:
-        origin.give(tokenizer)
-    data, context = filled.part("data", Context()), filled.model.context
-    corpus = prepare(data, tokenizer, context, compute.seed, progress=progress)
-    generator = filled.part("generate", Context())
-    if generator is not None:
-        _refuse_prompts(generator.prompt, prompts, tokenizer, filled.model)
-    model = build(filled, device=compute.device, dtype=compute.weights, seed=compute.seed)
-    _refuse_small_vocab(tokenizer.vocab_size, model.vocab)
-    if origin is not None:
-        load_weights(model, origin.checkpoint.weights)
-    directory = claim()
-    tokenizer.save(directory.tokenizer)
-    return Job(
-        model=model,
-        tokenizer=tokenizer,
-        corpus=corpus,
-        compute=compute,
-        directory=directory,
-        described={each.name: each.read_bytes() for each in (directory.spec, directory.versions, directory.tokenizer)},
-        progress=progress,
-        generator=generator,
-    )
-
-
-def _train(trainer: Any, job: Job) -> Outcome:
-    devices = [job.compute.device] if job.compute.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(job.compute.seed)  # dropout draws from torch's own source
-        outcome: Outcome = trainer.train(job)
-    return outcome
-
-
-def _refuse_prompts(usual: str, stated: Sequence[str], tokenizer: Tokenizer, model: Any) -> None:
-    reads_source = can(model, "encoder")
-    # an empty prompt is the start of a document; a source has to hold something, and ends with [eos]
-    least = 1 if reads_source or tokenizer.eos is None else 0
-    most = model.context - int(reads_source)
-    for prompt in stated if reads_source and not usual else [usual, *stated]:
-        count = len(tokenizer.encode(prompt))
-        if not least <= count <= most:
-            raise GenerationError(
-                f"a prompt must hold from {least} to {most} tokens with a context of {model.context}; {count} arrived: "
-                "change the prompt"
-            )
-
-
-def _stated_vocab(config: Any, filled: Any) -> Config:
-    """The spec of a run states the size that its tokenizer gave, as the tokenizer's own file may go."""
-    stated: Config = config
-    if config.model.vocab is UNSET:
-        stated = attrs.evolve(config, model=attrs.evolve(config.model, vocab=filled.model.vocab))
-    return stated
-
-
-def _describe(
-    directory: RunDirectory, config: Config, filled: Config, source: str | None, origin: Origin | None
-) -> None:
-    text = write(config)
-    directory.spec.write_text(text, encoding="utf-8")
-    directory.source.write_text(text if source is None else source, encoding="utf-8")
-    directory.versions.write_text(json.dumps(provenance(filled, origin), indent=2) + "\n", encoding="utf-8")
-
-
-def _refuse_missing(spec: Any) -> None:
-    for field, example in NEEDED.items():
-        if getattr(spec, field) is None:
-            raise TrainingError(f"training needs `{field}` in the spec; there is none: write {example}")
-
-
-def _refuse_small_vocab(entries: int, rows: int) -> None:
-    if entries > rows:
-        raise TrainingError(f"the model's vocab must hold the tokenizer's {entries:_} entries; it is {rows:_}")

@@ -1,0 +1,152 @@
+"""Training that goes on where it was: the run, its last checkpoint, and that all of it is as it was."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+
+from llm_build.components.compare import differences
+from llm_build.context import Context
+from llm_build.corpus import Contents
+from llm_build.errors import RunError
+from llm_build.interfaces import Tokenizer
+from llm_build.resolve import load, resolve
+from llm_build.run.checkpoints import Checkpoint
+from llm_build.run.compute import Compute
+from llm_build.run.directory import RunDirectory
+from llm_build.run.nested import read_state
+from llm_build.run.provenance import tokenizer_files
+from llm_build.run.requirements import refuse_missing
+
+log = logging.getLogger("llm_build.resume")
+
+SHOWN = 5
+
+
+@attrs.frozen(kw_only=True)
+class Resumed:
+    """A run to go on with. `checkpoint` is None where training ended before it kept one: it begins anew then.
+
+    `made` is what its versions.json says.
+    """
+
+    directory: RunDirectory
+    checkpoint: Checkpoint | None
+    made: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, directory: RunDirectory, name: str | None, spec: Any) -> Resumed:
+        """The last checkpoint of a run, or the one of a name, for a filled spec, which must be the run's.
+
+        Raises `RunError` where the checkpoint is missing or damaged, needs a component that is not here, has no state
+        to go on from, or was made by another spec or with another tokenizer file.
+        """
+        checkpoint = _taken(directory, name)
+        there = directory if checkpoint is None else checkpoint
+        refuse_missing(there.versions)
+        found = cls(directory=directory, checkpoint=checkpoint, made=_made(there.versions))
+        found._refuse_other_spec(spec, there.spec)
+        found._refuse_other_tokenizer(spec)
+        if checkpoint is None and found.made["init"] is not None:
+            raise RunError(
+                f"{directory.path} started from {found.made['init']['checkpoint']} and kept no checkpoint of its own: "
+                "start it again, with --init, in another directory"
+            )
+        if checkpoint is not None and checkpoint.state.name not in checkpoint.manifest.files:
+            raise RunError(f"{checkpoint.path} holds weights and no state of training to go on from: {ANEW}")
+        return found
+
+    def compute(self, device: str, dtype: str, seed: int | None) -> Compute:
+        """Where and how to go on: as before, unless another device is asked for.
+
+        Raises `RunError` for another dtype or seed. Says what may change the losses in their last digits.
+        """
+        before = self.made["compute"]
+        for name, asked, unstated in (("dtype", dtype, "auto"), ("seed", seed, None)):
+            if asked not in (unstated, before[name]):
+                raise RunError(f"{self.directory.path} was trained with {name} {before[name]}, not {asked}: {ANEW}")
+        compute = Compute.choose(device, before["dtype"], before["seed"])
+        unlike = list(self._unlike(compute.described()))
+        if unlike:
+            log.warning("the losses may differ from those of an uninterrupted run: %s", "; ".join(unlike))
+        return compute
+
+    def refuse_other_data(self, contents: Mapping[str, Contents]) -> None:
+        """Raises `RunError` where the text is not the one that the run was trained on."""
+        unlike = [
+            f"the {name} text is {found}, not {before}"
+            for name, found in contents.items()
+            if found != (before := Contents(**self.made["data"][name]))
+        ]
+        if unlike:
+            raise RunError(
+                f"{self.directory.path} goes on with the text that it began with; {'; '.join(unlike)}: {ANEW}"
+            )
+
+    def give(self, tokenizer: Tokenizer) -> None:
+        """Load the run's vocabulary, so that none is learned; a run without a checkpoint learns it again."""
+        if self.checkpoint is not None:
+            tokenizer.load(self.checkpoint.tokenizer)
+
+    def state(self) -> Any:
+        """What the job handed over when it kept the checkpoint; None where it begins anew."""
+        if self.checkpoint is None:
+            return None
+        found = read_state(self.checkpoint.state, self.checkpoint.tensors)
+        if not isinstance(found, dict) or not {"trainer", "random", "loggers"} <= found.keys():
+            raise RunError(f"{self.checkpoint.state} must hold the state of training, and it does not: {ANEW}")
+        return found
+
+    def _unlike(self, now: Mapping[str, Any]) -> Iterator[str]:
+        before = self.made["compute"]
+        if now["device"] != before["device"]:
+            yield f"it was trained on {before['device']}, and goes on on {now['device']}"
+        elif now["device"] == "cpu" and now["threads"] != before["threads"]:
+            yield f"it was trained with {before['threads']} threads, and goes on with {now['threads']}"
+        if torch.__version__ != self.made["torch"]:
+            yield f"it was trained with torch {self.made['torch']}, and goes on with {torch.__version__}"
+
+    def _refuse_other_spec(self, spec: Any, before: Path) -> None:
+        unlike = list(differences(spec, resolve(load(before), Context()), ""))
+        if unlike:
+            more = f" and {len(unlike) - SHOWN} more" if len(unlike) > SHOWN else ""
+            shown = ", ".join(map(str, islice(unlike, SHOWN)))
+            raise RunError(f"{self.directory.path} goes on with the spec that it began with; {shown}{more}: {ANEW}")
+
+    def _refuse_other_tokenizer(self, spec: Any) -> None:
+        before = self.made["tokenizer_files"]
+        unlike = [file for file, found in tokenizer_files(spec).items() if found != before.get(file, found)]
+        if unlike:
+            raise RunError(f"{self.directory.path} goes on with its tokenizer; {', '.join(unlike)} was changed: {ANEW}")
+
+
+ANEW = "leave --resume out and start a new run, with --init RUN from these weights"
+
+
+def _taken(directory: RunDirectory, name: str | None) -> Checkpoint | None:
+    names = directory.checkpoints.names
+    return directory.checkpoints.take(name or names[-1]) if names or name else None
+
+
+def _made(versions: Path) -> Mapping[str, Any]:
+    """What a versions.json says of how its run was made."""
+    try:
+        found: dict[str, Any] = json.loads(versions.read_text(encoding="utf-8"))
+        compute, data, init = found["compute"], found["data"], found["init"]
+        whole = {"device", "dtype", "seed", "threads"} <= compute.keys() and isinstance(found["torch"], str)
+        if not whole or not isinstance(found["tokenizer_files"], dict) or type(compute["seed"]) is not int:
+            raise TypeError
+        for each in data.values():
+            Contents(**each)
+        if init is not None:
+            str(init["checkpoint"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+        raise RunError(f"{versions} must say how the run was made, and it does not: {ANEW}") from fault
+    return found
