@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from llm_build import __version__
+from llm_build.cli._exit import FAULT, FINE, INTERRUPTED, USAGE
 from llm_build.errors import LLMBuildError, SpecError
 
 VERBS = {
@@ -21,8 +22,6 @@ VERBS = {
     "generate": "let a trained model write",
     "eval": "measure a trained model on text",
 }
-
-FINE, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 class Verbs(click.Group):
@@ -64,8 +63,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as wrong:
         wrong.show()
         return USAGE
-    except (click.Abort, KeyboardInterrupt) as interrupt:
-        click.echo(str(interrupt) or "interrupted", err=True)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
         return INTERRUPTED
     except LLMBuildError as fault:
         click.echo(_said(fault), err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llm_build.cli._exit import INTERRUPTED
 from llm_build.cli._options import read_spec
 from llm_build.cli._progress import clock, watcher
 
@@ -35,25 +36,29 @@ def trained(
     """Train a spec and print the figures."""
     _refuse_usage(out, resume, checkpoint, init)
     read = read_spec(spec, sets, plugins)
-    from llm_build.run import keep_memory, train  # brings torch, which a faulty spec need not wait for
+    from llm_build.run import Stopped, keep_memory, train  # brings torch, which a faulty spec need not wait for
 
     keep_memory()
     # before training begins, being told to stop is an interrupt
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    result = train(
-        read.config,
-        out=out,
-        resume=resume,
-        checkpoint=checkpoint,
-        init=init,
-        name=Path(spec).stem,
-        source=read.source.text,
-        device=device,
-        dtype=dtype,
-        seed=seed,
-        progress=watcher(quiet),
-        prompts=prompts,
-    )
+    try:
+        result = train(
+            read.config,
+            out=out,
+            resume=resume,
+            checkpoint=checkpoint,
+            init=init,
+            name=Path(spec).stem,
+            source=read.source.text,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+            progress=watcher(quiet),
+            prompts=prompts,
+        )
+    except Stopped as stopped:
+        click.echo(str(stopped), err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from stopped
     _report(result)
     return result
 

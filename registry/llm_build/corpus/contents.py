@@ -33,4 +33,5 @@ class Contents:
         return cls(documents=count, bytes=size, sha256=digest.hexdigest())
 
     def __str__(self) -> str:
-        return f"{self.documents:_} documents of {self.bytes:_} bytes, SHA-256 {self.sha256[:12]}…"
+        documents = "1 document" if self.documents == 1 else f"{self.documents:_} documents"
+        return f"{documents} of {self.bytes:_} bytes, SHA-256 {self.sha256[:12]}…"

@@ -11,6 +11,7 @@ import attrs
 
 from llm_build.checkpoint import load_weights, save_weights
 from llm_build.corpus import Corpus
+from llm_build.errors import RunError
 from llm_build.interfaces import Generator, Logger, Tokenizer
 from llm_build.progress import Progress, Silence
 from llm_build.run.checkpoints import STATE, TENSORS
@@ -67,7 +68,10 @@ class Job:
         """
         if self.kept is None:
             return None
-        set_random_state(self.kept["random"], self.compute.device)
+        try:
+            set_random_state(self.kept["random"], self.compute.device)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as fault:
+            raise RunError(f"the state of training must hold that of all random sources: {fault!r}") from fault
         return self.kept["trainer"]
 
     def log_to(self, loggers: Sequence[Logger]) -> None:
@@ -76,6 +80,8 @@ class Job:
         Raises `RunError` where one cannot.
         """
         marks = [None] * len(loggers) if self.kept is None else self.kept["loggers"]
+        if not isinstance(marks, list) or len(marks) != len(loggers):
+            raise RunError(f"the state of training must hold a mark for each of {len(loggers)} loggers; it does not")
         for logger, mark in zip(loggers, marks, strict=True):
             self.loggers.append(logger)
             logger.begin(self.directory.path, mark)
