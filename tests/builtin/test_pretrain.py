@@ -6,11 +6,24 @@ import math
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import torch
 
-from llm_build import Context, GenerationError, NonFiniteLoss, SpecError, load, open_run, train
-from llm_build.run import Job, Measured
+from llm_build import (
+    Config,
+    Context,
+    GenerationError,
+    NonFiniteLoss,
+    SpecError,
+    component,
+    load,
+    open_run,
+    part,
+    size,
+    train,
+)
+from llm_build.run import Job, Measured, RunDirectory
 from llm_build_plugins import train as parts
 from tests.small import small_spec, small_tokenizer, spec_text, write_texts
 
@@ -155,6 +168,44 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
     assert "loss and gradient must be finite; at step 2 the loss is nan" in str(caught.value)
     assert "The weights are those of step 1" in str(caught.value)
     assert len(steps) == 1
+
+
+@component("objective:test.sour", module="tests.builtin.test_pretrain:Sour")
+class sour(Config):
+    """The loss of next_token, but for one step whose loss is no number."""
+
+    at: int = size(doc="the step")
+    of: Any = part("objective", default="next_token")
+
+
+class Sour:
+    def __init__(self, config: sour, context: Context) -> None:
+        self.config, self.inner, self.calls = config, config.part("of", context), 0
+
+    def loss(self, model: Any, batch: Any) -> Any:
+        self.calls += 1
+        loss, found = self.inner.loss(model, batch)
+        return (loss * math.nan if self.calls == self.config.at else loss), found
+
+
+def test_what_was_kept_before_a_loss_that_is_not_finite_is_whole_and_named(texts: Path, tmp_path: Path) -> None:
+    config = small_spec(texts, train=f"{CALM}, eval_every = 2")
+    bad = attrs.evolve(config, train=attrs.evolve(config.train, objective=sour(at=6)))
+    with pytest.raises(NonFiniteLoss) as caught:
+        train(bad, out=tmp_path / "run", device="cpu")
+    last = tmp_path / "run" / "checkpoints" / "step-000004"
+    assert "at step 6 the loss is nan" in str(caught.value)
+    assert str(caught.value).endswith(f"or start from what is kept: --init {last}")
+    assert [each["step"] for each in RunDirectory.existing(tmp_path / "run").records() if "loss" in each] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
+    assert RunDirectory.existing(tmp_path / "run").checkpoints.names == ["step-000002", "step-000004"]
+    kept = open_run(tmp_path / "run", config=config, checkpoint=last.name, device="cpu")
+    assert all(each.isfinite().all() for each in kept.model.parameters())
 
 
 def test_a_gradient_that_is_not_finite_stops_too(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,6 +168,9 @@ def test_what_was_made_in_python_is_opened_with_its_spec(small: Path) -> None:
         components["norm:mine"] = {"version": 1, "distribution": None, "distribution_version": None}
 
     said = changed(small, change)
-    assert "norm:mine, which was made in Python: give the spec that has it, open_run(…, config=…)" in said
+    assert (
+        "norm:mine, which was made in Python: name its module with --plugin, or open it with open_run(…, config=…)"
+        in said
+    )
     config = attrs.evolve(load(spec_text()), data=None)
     assert open_run(small, config=config, device="cpu").config == config

@@ -218,6 +218,16 @@ def test_changed_text_is_refused_with_the_difference(half: Path, texts: Path, tm
     assert OTHER_TEXT.search(refused(text_of(moved), place))
 
 
+def test_text_may_lie_elsewhere(texts: Path, tmp_path: Path) -> None:
+    trained(text_of(texts), tmp_path / "whole")
+    ended(text_of(texts), tmp_path / "run", 10)
+    shutil.copytree(texts, tmp_path / "moved")
+    trained(text_of(tmp_path / "moved"), tmp_path / "run", resume=True)
+    last = open_run(tmp_path / "run", checkpoint="step-000012", device="cpu")
+    assert last.config.data == load(text_of(tmp_path / "moved")).data
+    assert trail(tmp_path / "run") == trail(tmp_path / "whole")
+
+
 def test_a_changed_tokenizer_file_is_refused(half: Path, texts: Path, tmp_path: Path) -> None:
     file = tmp_path / "own.json"
     shutil.copy(half / "tokenizer.json", file)

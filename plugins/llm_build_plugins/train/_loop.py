@@ -118,8 +118,14 @@ class Loop:
         what = f"the loss is {loss}" if not math.isfinite(loss) else f"the norm of the gradient is {norm}"
         raise NonFiniteLoss(
             f"loss and gradient must be finite; at step {self.done + 1} {what}. The weights are those of step "
-            f"{self.done}: try a lower lr, a longer warmup or a smaller clip"
+            f"{self.done}: try a lower lr, a longer warmup or a smaller clip{_kept(self.job)}"
         )
+
+
+def _kept(job: Job) -> str:
+    """What is left to start from, for a message."""
+    names = job.directory.checkpoints.names
+    return f", or start from what is kept: --init {job.directory.checkpoints.path / names[-1]}" if names else ""
 
 
 class Clock:

@@ -112,8 +112,11 @@ class Preparing:
         """Put later checkpoints aside, as they will be made again → the files that every checkpoint holds."""
         for moved in directory.checkpoints.set_aside(checkpoint.manifest.step):
             self.progress.say(f"{moved.stem} lies beyond {checkpoint.path.name}: it is kept as {moved.name}")
-        kept = {each.name: each.read_bytes() for each in (checkpoint.spec, checkpoint.tokenizer)}
-        return {**kept, directory.versions.name: versions.encode()}
+        return {
+            checkpoint.spec.name: write(self.config).encode(),
+            checkpoint.versions.name: versions.encode(),
+            checkpoint.tokenizer.name: checkpoint.tokenizer.read_bytes(),
+        }
 
     def _versions(self, contents: Mapping[str, Contents]) -> str:
         init = None if self.origin is None else self.origin.described()

@@ -55,7 +55,7 @@ def _version(entry: Entry) -> int:
 def _brought(made: Mapping[str, Any]) -> str:
     distribution, version = made.get("distribution"), made.get("distribution_version")
     if not distribution:
-        return "which was made in Python: give the spec that has it, open_run(…, config=…)"
+        return "which was made in Python: name its module with --plugin, or open it with open_run(…, config=…)"
     if not version:
         return f"which a plugin that was named brought: --plugin {shlex.quote(str(distribution))}"
     if not (PLAIN.fullmatch(str(distribution)) and PLAIN.fullmatch(str(version))):

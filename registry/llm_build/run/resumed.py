@@ -114,15 +114,17 @@ class Resumed:
             yield f"it was trained with torch {self.made['torch']}, and goes on with {torch.__version__}"
 
     def _refuse_other_spec(self, spec: Any, before: Path) -> None:
-        unlike = list(differences(spec, resolve(load(before), Context()), ""))
+        found = differences(spec, resolve(load(before), Context()))
+        # where its text and its tokenizer lie may change: what they hold is compared
+        unlike = [each for each in found if not (each.of_paths and each.path.startswith(("data.", "tokenizer.")))]
         if unlike:
             more = f" and {len(unlike) - SHOWN} more" if len(unlike) > SHOWN else ""
             shown = ", ".join(map(str, islice(unlike, SHOWN)))
             raise RunError(f"{self.directory.path} goes on with the spec that it began with; {shown}{more}: {ANEW}")
 
     def _refuse_other_tokenizer(self, spec: Any) -> None:
-        before = self.made["tokenizer_files"]
-        unlike = [file for file, found in tokenizer_files(spec).items() if found != before.get(file, found)]
+        before = self.made["tokenizer_files"].values()
+        unlike = [file for file, found in tokenizer_files(spec).items() if before and found not in before]
         if unlike:
             raise RunError(f"{self.directory.path} goes on with its tokenizer; {', '.join(unlike)} was changed: {ANEW}")
 
