@@ -12,19 +12,22 @@ from typing import Any
 
 import pytest
 
-from llm_build import RunError, open_run
+from llm_build import RunError, open_run, train
 from llm_build.run import Checkpoint
 from llm_build.run.manifest import Digest, Manifest
-from tests.runs import make_run
+from tests.small import small_spec, write_texts
 
-FILES = ["manifest.json", "model.safetensors", "spec.llm", "tokenizer.json", "versions.json"]
+FILES = ["manifest.json", "model.safetensors", "spec.llm", "tokenizer.json"]
+FILES += ["training.json", "training.safetensors", "versions.json"]
 DRAWS = 40
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of the small spec."""
-    return make_run(tmp_path_factory.mktemp("whole") / "run", {1: 2.5}) / "checkpoints" / "step-000001"
+    """A checkpoint as training leaves it."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(small_spec(write_texts(folder / "texts"), length="steps = 1, batch = 2"), out=folder / "run", device="cpu")
+    return folder / "run" / "checkpoints" / "step-000001"
 
 
 @pytest.fixture

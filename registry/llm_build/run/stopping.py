@@ -41,6 +41,7 @@ def heeded(progress: Progress, stop: Stop) -> Iterator[None]:
         for each in heard:
             signal.signal(each, signal.SIG_DFL)
         progress.say(f"{signal.Signals(number).name}: stopping after this step; once more to stop at once")
+        progress.end()  # a bar that hides the cursor could not show it again
 
     for each in heard:
         signal.signal(each, ask)
