@@ -55,6 +55,7 @@ def records(result: Any, name: str) -> list[float]:
         ({"steps": 2, "batch_tokens": 8}, "batch_tokens must be a multiple of the context, 16; 8 arrived"),
         ({"steps": 2, "batch": 6, "accumulate": 4}, "accumulate must divide the batch of 6 sequences; 4 arrived"),
         ({"steps": 2, "batch": 2, "eval_every": 0}, "eval_every must be at least one step; 0 arrived"),
+        ({"steps": 2, "batch": 2, "keep_every": 0}, "keep_every must be at least one step; 0 arrived"),
     ],
 )
 def test_faulty_configs_are_refused(options: Any, expected: str) -> None:
@@ -233,6 +234,21 @@ def test_the_best_weights_are_kept(texts: Path, tmp_path: Path, monkeypatch: pyt
     assert result.outcome.best_step == 4
     assert all(map(torch.equal, result.run.model.parameters(), kept[1]))
     assert not all(map(torch.equal, result.run.model.parameters(), kept[2]))
+
+
+def test_further_checkpoints_are_kept_between_held_out_losses(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[tuple[int, bool]] = []
+    keep = Job.keep
+
+    def note(job: Job, step: int, held_out_nats: float | None, state: Any) -> None:
+        kept.append((step, held_out_nats is not None))
+        keep(job, step, held_out_nats, state)
+
+    monkeypatch.setattr(Job, "keep", note)
+    trained(texts, tmp_path / "run", f"eval_every = 3, keep_every = 20%, {CALM}", length="steps = 10, batch = 4")
+    assert kept == [(2, False), (3, True), (4, False), (6, True), (8, False), (9, True), (10, True)]
 
 
 def test_metrics_and_samples_are_written(texts: Path, tmp_path: Path) -> None:

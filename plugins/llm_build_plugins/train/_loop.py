@@ -25,8 +25,8 @@ class Loop:
         self.rows = self.config.batch or (self.config.batch_tokens or 0) // context
         self.window = self.rows * context
         self.steps = self._steps()
-        every = self.config.eval_every
-        self.eval_every = max(1, every.of(self.steps) if isinstance(every, Share) else every)
+        self.eval_every = _steps(self.config.eval_every, self.steps)
+        self.keep_every = _steps(self.config.keep_every or self.config.eval_every, self.steps)
         self.weights = [each for each in job.model.parameters() if each.requires_grad]
         self.optimizer = optimizer.make(job.model)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
@@ -35,9 +35,14 @@ class Loop:
         self._clock = Clock()
 
     @property
-    def due(self) -> bool:
-        """Whether this step is one for a held-out loss and a checkpoint."""
+    def to_look(self) -> bool:
+        """Whether this step is one for a held-out loss, with its checkpoint."""
         return self.done % self.eval_every == 0 or self.done == self.steps
+
+    @property
+    def to_keep(self) -> bool:
+        """Whether this step is one for a checkpoint."""
+        return self.to_look or self.done % self.keep_every == 0
 
     def state(self) -> dict[str, Any]:
         """All that `go_on` needs. The batches are drawn by the number of steps alone, and so is the learning rate."""
@@ -120,6 +125,10 @@ class Loop:
             f"loss and gradient must be finite; at step {self.done + 1} {what}. The weights are those of step "
             f"{self.done}: try a lower lr, a longer warmup or a smaller clip{_kept(self.job)}"
         )
+
+
+def _steps(every: int | Share, steps: int) -> int:
+    return max(1, every.of(steps) if isinstance(every, Share) else every)
 
 
 def _kept(job: Job) -> str:

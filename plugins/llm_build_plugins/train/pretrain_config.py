@@ -34,6 +34,9 @@ class pretrain(Config):
     eval_every: int | Share = amount(
         default=Share.percent(10), doc="steps between held-out losses, or their share of all"
     )
+    keep_every: int | Share | None = amount(
+        default=None, optional=True, doc="steps between further checkpoints; none: one at each held-out loss only"
+    )
     eval_tokens: int = size(default=32_768, doc="held-out tokens looked at on the way; at the end it is all of them")
     samples: int = size(low=0, high=1_000, default=1, doc="texts written each time the held-out loss is taken")
     sample_tokens: int = size(default=64, doc="longest of these texts, in tokens")
@@ -74,11 +77,19 @@ class pretrain(Config):
         yield from self._whole_batches(context)
 
     def check_eval(self, context: Context) -> Iterator[Problem]:
-        if self.eval_every == 0 or (isinstance(self.eval_every, Share) and self.eval_every.fraction == 0):
+        if _is_zero(self.eval_every):
             yield Problem(
                 field="eval_every",
                 message="eval_every must be at least one step; 0 arrived",
                 help="write eval_every = 100% for once, at the end",
+            )
+
+    def check_keep(self, context: Context) -> Iterator[Problem]:
+        if _is_zero(self.keep_every):
+            yield Problem(
+                field="keep_every",
+                message="keep_every must be at least one step; 0 arrived",
+                help="leave it out to keep a checkpoint at each held-out loss only",
             )
 
     def _exactly_one(self, *fields: str, example: str) -> Iterator[Problem]:
@@ -109,6 +120,10 @@ class pretrain(Config):
                 message=f"accumulate must divide the batch of {sequences} sequences; {self.accumulate} arrived",
                 help="every part of a batch holds as many sequences as the others",
             )
+
+
+def _is_zero(every: int | Share | None) -> bool:
+    return every == 0 or (isinstance(every, Share) and every.fraction == 0)
 
 
 def _no_length(field: str, advice: str) -> Problem:

@@ -36,10 +36,16 @@ class Pretrain:
         job.model.train()
         while loop.done < loop.steps:
             loop.step()
-            if loop.due:
+            if loop.to_look:
                 self._look(job, loop)
+            elif loop.to_keep or job.stopping:
+                job.keep(loop.done, None, loop.state())
+                loop.rest()
             if job.stopping:
-                self._stop(job, loop)
+                raise Stopped(
+                    f"stopped after step {loop.done} of {loop.steps}, which is kept: go on with --resume --out "
+                    f"{job.directory.path}"
+                )
         best = job.best_step
         if best != loop.done:
             job.restore()
@@ -62,12 +68,3 @@ class Pretrain:
         finally:  # a sampler that fails does not cost the steps so far
             job.keep(loop.done, found.nats, loop.state())
         loop.rest()
-
-    def _stop(self, job: Job, loop: Loop) -> None:
-        """Keep a checkpoint of this step, unless that was done, and end."""
-        if not loop.due:
-            job.keep(loop.done, None, loop.state())
-        raise Stopped(
-            f"stopped after step {loop.done} of {loop.steps}, which is kept: go on with --resume --out "
-            f"{job.directory.path}"
-        )
