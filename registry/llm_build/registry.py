@@ -9,94 +9,53 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import attrs
-import pluggy
 
-from llm_build import hookspecs
+from llm_build import __version__
 from llm_build.components import Config
-from llm_build.discovery import entry_points
+from llm_build.discovery import LIST, VARIABLE, Found, allowed, entry_points, listed_here, normal
 from llm_build.errors import PluginError
+from llm_build.hookspecs import FAMILY, GROUP
+from llm_build.offers import Entry, OwnedRule, Owner, Plugin, PluginFault, Refused, load, take
+
+__all__ = ["Entry", "OwnedRule", "Owner", "Plugin", "PluginFault", "Registry", "installed"]
 
 log = logging.getLogger("llm_build.registry")
 
 
-@attrs.frozen(kw_only=True, eq=False)
-class Owner:
-    """Who brings a component: a distribution and its version, and the entry point or file that was loaded."""
-
-    distribution: str
-    version: str
-    entry: str
-
-    def __str__(self) -> str:
-        return f"{self.distribution} {self.version}".strip()
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class Entry:
-    """A component that is installed. Its config class is made on the first call of `config`."""
-
-    slot: str
-    name: str
-    owner: Owner
-    place: str | type[Config] = attrs.field(repr=False)
-
-    @property
-    def id(self) -> str:
-        return f"{self.slot}:{self.name}"
-
-    def config(self) -> type[Config]:
-        """The config class. Raises `PluginError` where it cannot be imported or is no config of this id."""
-        if isinstance(self.place, str):
-            return _import_config(self, self.place)
-        return self.place
-
-
-def _import_config(entry: Entry, place: str) -> type[Config]:
-    module, _, name = place.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except Exception as fault:  # a plugin may raise anything while it is imported
-        raise PluginError(f"{entry.id} of {entry.owner} cannot be imported from {place}: {fault}") from fault
-    declared = getattr(found, "__component__", None)
-    if declared is None or declared.id != entry.id:
-        raise PluginError(
-            f"{place} of {entry.owner} must be the config class of {entry.id}; decorate it with @component"
-        )
-    return found  # type: ignore[no-any-return]
-
-
-@attrs.frozen(eq=False)
-class PluginFault:
-    """A plugin that could not be used, and why."""
-
-    owner: Owner
-    message: str
-
-    def __str__(self) -> str:
-        return f"plugin {self.owner.entry} of {self.owner}: {self.message}"
-
-
 @attrs.define(eq=False, repr=False)
 class Registry:
-    """The components that are installed, by slot and name."""
+    """The components that are installed, by slot and name; `plugins` has every plugin that was found, as it came."""
 
-    faults: list[PluginFault] = attrs.field(factory=list)
+    plugins: list[Plugin] = attrs.field(factory=list)
     _entries: dict[str, dict[str, list[Entry]]] = attrs.field(factory=dict)
-    _named: set[str] = attrs.field(factory=set)
+    _named: dict[str, Plugin] = attrs.field(factory=dict)
+
+    @property
+    def faults(self) -> list[PluginFault]:
+        """What is wrong with a plugin, of each that is at fault."""
+        return [each.fault for each in self.plugins if each.fault is not None]
+
+    @property
+    def rules(self) -> Iterator[OwnedRule]:
+        """Every check over a whole resolved spec."""
+        return (rule for plugin in self.plugins for rule in plugin.rules)
 
     def find(self, slot: str, name: str) -> Entry | None:
         """The component of a slot by name; None where there is none. Raises `PluginError` where two claim the id."""
         owners = self._entries.get(slot, {}).get(name, [])
-        if len(owners) > 1:
+        # a plugin that is installed may be named as well: one class is one component
+        if len({each.place for each in owners}) > 1:
             both = " and ".join(str(each.owner) for each in owners)
-            raise PluginError(f"{slot}:{name} is claimed by {both}; uninstall one of them")
+            raise PluginError(
+                f"{slot}:{name} is claimed by {both}; pip uninstall one of them, or leave it out of {VARIABLE}"
+            )
         return owners[0] if owners else None
 
     def config(self, slot: str, name: str) -> type[Config]:
@@ -122,48 +81,46 @@ class Registry:
             for name in self.names(slot):
                 yield from self._entries[slot][name]
 
-    def add(self, plugin: Any, owner: Owner) -> None:
-        """Register what a plugin offers; a fault goes to `faults`, and nothing of that plugin is kept."""
-        manager = pluggy.PluginManager("llm_build")
-        manager.add_hookspecs(hookspecs)
-        try:
-            manager.register(plugin, owner.entry)
-            manager.check_pending()
-            found = [each for offer in manager.hook.llm_components() for each in _entries(offer, owner)]
-        except (Exception, SystemExit) as fault:  # noqa: BLE001 (whatever a hook raises is its plugin's fault alone)
-            self.faults.append(PluginFault(owner, f"{type(fault).__name__}: {fault}"))
-            return
-        log.info("%s of %s brings %s", owner.entry, owner, ", ".join(each.id for each in found))
-        for entry in found:
+    def unused(self) -> list[str]:
+        """The plugins of which nothing is used, each with a word on why."""
+        refused = [f"{each.owner} could not be used" for each in self.faults if not each.usable]
+        return refused + [f"{each.owner} is left out by {VARIABLE}" for each in self.plugins if each.left_out]
+
+    def add(self, owner: Owner, make: Callable[[], Any]) -> Plugin:
+        """Register what the plugin that `make()` gives offers. One at fault is kept with its fault and nothing else."""
+        plugin = take(owner, make)
+        self.plugins.append(plugin)
+        if plugin.entries:
+            log.info("%s of %s brings %s", owner.entry, owner, ", ".join(each.id for each in plugin.entries))
+        for entry in plugin.entries:
             self._entries.setdefault(entry.slot, {}).setdefault(entry.name, []).append(entry)
+        return plugin
 
-    def add_named(self, name: str) -> None:
-        """Register a plugin that the command line names: a module, or a file. Raises `PluginError` with the reason."""
-        if name in self._named:
-            return
-        self._named.add(name)
-        owner = Owner(distribution=name, version="", entry=name)
-        try:
-            plugin = _module_of_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
-        except (Exception, SystemExit) as fault:  # a person asked for this plugin, so its failure stops the work
-            raise PluginError(f"--plugin {name} cannot be imported: {type(fault).__name__}: {fault}") from fault
-        before = len(self.faults)
-        self.add(plugin, owner)
-        if len(self.faults) > before:
-            raise PluginError(str(self.faults.pop()))
+    def leave_out(self, owner: Owner) -> None:
+        """Keep a plugin's name alone: the allow list does not have it."""
+        log.info("%s of %s is left out by %s", owner.entry, owner, VARIABLE)
+        self.plugins.append(Plugin(owner=owner, left_out=True))
+
+    def add_named(self, name: str, door: str = "--plugin") -> Plugin:
+        """Register a plugin that a person names at some door: a module, or a file.
+
+        Raises `PluginError` where it cannot be used, but for what the working directory lists: that stops nobody.
+        """
+        is_file = name.endswith(".py")
+        key = str(Path(name).resolve()) if is_file else name
+        if key not in self._named:
+            owner = Owner(distribution=name, version="", entry=name, door=door)
+            make = partial(_module_of_file, Path(name)) if is_file else partial(_module_of_name, name)
+            self._named[key] = self.add(owner, make)
+        fault = self._named[key].fault
+        if fault is not None and not fault.usable and door != LIST:
+            raise PluginError(f"{door} {name} cannot be used: {fault.message}; {fault.remedy}")
+        return self._named[key]
 
 
-def _entries(offer: Mapping[str, str] | Iterable[type[Config]], owner: Owner) -> Iterable[Entry]:
-    if isinstance(offer, Mapping):
-        for identity, place in offer.items():
-            slot, colon, name = identity.partition(":")
-            if not (slot and colon and name):
-                raise PluginError(f'a component is listed as "slot:name"; "{identity}" arrived')
-            yield Entry(slot=slot, name=name, owner=owner, place=place)
-        return
-    for cls in offer:
-        info = cls.__component__
-        yield Entry(slot=info.slot, name=info.name, owner=owner, place=cls)
+def _module_of_name(name: str) -> ModuleType:
+    _reach(Path.cwd())
+    return importlib.import_module(name)
 
 
 def _module_of_file(file: Path) -> ModuleType:
@@ -172,33 +129,83 @@ def _module_of_file(file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None or not file.is_file():
         raise FileNotFoundError(f"{file} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
     if file.stem in sys.modules:
         raise ImportError(f"a module named {file.stem} is there already; rename the file")
+    _reach(file.resolve().parent)
+    module = importlib.util.module_from_spec(spec)
     sys.modules[file.stem] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[file.stem]
+        raise
     return module
+
+
+def _reach(folder: Path) -> None:
+    """Let what lies beside a named plugin be imported, behind everything that is installed."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
 
 
 @cache
 def installed() -> Registry:
-    """The registry of this process: every plugin whose distribution is installed."""
-    registry = Registry()
-    for point in entry_points(hookspecs.GROUP):
+    """The registry of this process: every plugin that is installed, and those that the working directory lists."""
+    registry, allow = Registry(), allowed()
+    for point in _distinct(entry_points(FAMILY)):
         owner = Owner(distribution=point.distribution, version=point.version, entry=point.name)
-        try:
-            plugin = _load(point.value)
-        except (Exception, SystemExit) as fault:  # noqa: BLE001 (an entry point may fail in any way, the others must not)
-            registry.faults.append(PluginFault(owner, f"{type(fault).__name__}: {fault}"))
-            continue
-        registry.add(plugin, owner)
+        if not owner.built_in and allow is not None and normal(point.distribution) not in allow:
+            registry.leave_out(owner)
+        else:
+            registry.add(owner, partial(_loaded, point))
+    _add_listed(registry, allow)
+    for name in sorted((allow or frozenset()) - {normal(each.owner.distribution) for each in registry.plugins}):
+        owner = Owner(distribution=name, version="", entry=name)
+        message = f"{VARIABLE} names it, and no distribution with a plugin has that name"
+        _report(registry, owner, message, _meant(registry, name))
     return registry
 
 
-def _load(value: str) -> Any:
-    """What an entry point names: a module, or an object in one."""
-    module, _, names = value.partition("[")[0].strip().partition(":")
-    found: Any = importlib.import_module(module.strip())
-    for name in filter(None, names.strip().split(".")):
-        found = getattr(found, name)
-    return found
+def _add_listed(registry: Registry, allow: frozenset[str] | None) -> None:
+    """Register what the working directory lists. One at fault stops no other."""
+    try:
+        names = listed_here()
+    except PluginError as fault:
+        owner = Owner(distribution=LIST, version="", entry=LIST, door=LIST)
+        _report(registry, owner, str(fault), 'write plugins = ["ring.py"] below [tool.llm-build]')
+        return
+    for name in names:
+        owner = Owner(distribution=name, version="", entry=name, door=LIST)
+        if allow is not None and normal(name) not in allow:
+            registry.leave_out(owner)
+        else:
+            registry.add_named(name, LIST)
+
+
+def _report(registry: Registry, owner: Owner, message: str, remedy: str) -> None:
+    registry.plugins.append(Plugin(owner=owner, fault=PluginFault(owner, message, remedy)))
+
+
+def _meant(registry: Registry, name: str) -> str:
+    """What to write in the allow list in place of a name that no distribution has."""
+    owners = [each.owner for each in registry.plugins if each.owner.version and not each.owner.built_in]
+    for owner in owners:
+        if normal(owner.entry) == name:
+            return f"{owner.entry} is an entry point of {owner.distribution}: write {owner.distribution}"
+    names = ", ".join(dict.fromkeys(each.distribution for each in owners))
+    return f"write one of {names}" if names else "pip install it"
+
+
+def _distinct(found: Iterable[Found]) -> Iterator[Found]:
+    """The entry points to load: of a distribution that serves several versions of the hooks, those of this one."""
+    points = list(found)
+    serving = {each.distribution for each in points if each.group == GROUP}
+    return (each for each in points if each.group == GROUP or each.distribution not in serving)
+
+
+def _loaded(point: Found) -> Any:
+    if point.group != GROUP:
+        message = f"it is written for {point.group}, and llm-build {__version__} reads {GROUP}"
+        remedy = f"pip install --upgrade llm-build, or install a release of {point.distribution} for {GROUP}"
+        raise Refused(message, remedy)
+    return load(point.value)

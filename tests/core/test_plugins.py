@@ -16,13 +16,13 @@ ACME = ROOT / "tests" / "plugins" / "acme_norm"
 CLAIM = """
 from llm_build import Config, component, hookimpl
 
-@component("norm:rms", module="claim:RMSNorm")
-class rms(Config):
+@component("norm:acme.twin", module="claim:Twin")
+class twin(Config):
     pass
 
 @hookimpl
 def llm_components():
-    return [rms]
+    return [twin]
 """
 STEPS = """
 import torch
@@ -54,7 +54,7 @@ BROKEN = {
     ),
     "an id without a slot": (
         "from llm_build import hookimpl\n@hookimpl\ndef llm_components():\n    return {'rms': 'a:b'}\n",
-        'a component is listed as "slot:name"; "rms" arrived',
+        'a component is named "slot:name" in lower case, such as "norm:acme.ring"; "rms" arrived',
     ),
 }
 
@@ -133,7 +133,7 @@ def test_a_plugin_that_a_person_named_must_work(named: str, tmp_path: Path) -> N
     (tmp_path / "broken.py").write_text("1 / 0\n", encoding="utf-8")
     done = llm_build("check", spec_with(tmp_path, "rms"), "--plugin", named, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"error: --plugin {named} cannot be imported: ")
+    assert done.stderr.startswith(f"error: --plugin {named} cannot be used: ")
 
 
 @pytest.mark.parametrize("kind", BROKEN)
@@ -148,11 +148,10 @@ def test_a_broken_plugin_is_reported_and_stops_nobody(kind: str, acme: Path, tmp
 
 
 def test_two_owners_of_an_id_are_a_fault_only_where_it_is_used(tmp_path: Path) -> None:
-    claimed = make_up(tmp_path / "claim", "claim", CLAIM, distribution="acme-claim")
-    finished(llm_build("check", spec_with(tmp_path, "layer"), PYTHONPATH=claimed))
-    done = llm_build("check", spec_with(tmp_path, "rms"), PYTHONPATH=claimed)
+    one = make_up(tmp_path / "one", "one", CLAIM, distribution="acme-one", version="1.2")
+    two = make_up(tmp_path / "two", "two", CLAIM, distribution="acme-two", version="3.4")
+    finished(llm_build("check", spec_with(tmp_path, "layer"), PYTHONPATH=f"{one}:{two}"))
+    done = llm_build("check", spec_with(tmp_path, "acme.twin"), PYTHONPATH=f"{one}:{two}")
     assert done.returncode == 1
-    assert "norm:rms is claimed by" in done.stderr
-    assert "acme-claim 1.0" in done.stderr
-    assert "llm-build 0.1.0" in done.stderr
+    assert "norm:acme.twin is claimed by acme-one 1.2 and acme-two 3.4; pip uninstall one of them" in done.stderr
     assert "Traceback" not in done.stderr

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
 
 import attrs
 
 from llm_build.components import fields
+from llm_build.components.declared import refuse_bad_declaration, refuse_bad_fields
 from llm_build.components.values import UNSET, Problem
 from llm_build.errors import PluginError
 
 if TYPE_CHECKING:
     from llm_build.context import Context
-
-RESERVED = frozenset({"tokenizer", "model", "data", "train", "generate"})
-"""Names of the root of a spec: no field and no namespace may take one."""
 
 
 @attrs.frozen
@@ -152,7 +149,6 @@ class Config:
 
 
 C = TypeVar("C", bound=type[Config])
-NAME = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
 
 
 @dataclass_transform(
@@ -176,12 +172,16 @@ def component(identity: str, *, module: str, version: int = 1, capabilities: Ite
     """Make a class the config of a component.
 
     `identity` is "slot:name"; `module` is "package.module:Class" and is imported only when the component is built, with
-    `Class(config, context)`. Raises `PluginError` for a declaration that the language cannot use.
+    `Class(config, context)`. `capabilities` are among those of `CAPABILITIES`, or "namespace.name" for promises that
+    are a plugin's own. Raises `PluginError`, which says what to write, for a declaration that the language cannot use.
     """
     slot, _, name = identity.partition(":")
 
     def decorate(cls: C) -> C:
-        _refuse_bad_declaration(cls, slot, name)
+        if not issubclass(cls, Config):
+            raise PluginError(f"the config class of {identity} must derive from Config: class {cls.__name__}(Config)")
+        refuse_bad_declaration(identity, module, version, capabilities)
+        refuse_bad_fields(cls, Config, identity)
         # Config brings equality and repr: what attrs would generate for each class costs start-up time
         made: Any = attrs.frozen(kw_only=True, eq=False, repr=False)(cls)
         doc = (cls.__doc__ or "").strip()
@@ -189,20 +189,6 @@ def component(identity: str, *, module: str, version: int = 1, capabilities: Ite
         return made  # type: ignore[no-any-return]
 
     return decorate
-
-
-def _refuse_bad_declaration(cls: type, slot: str, name: str) -> None:
-    if not NAME.fullmatch(slot) or not NAME.fullmatch(name):
-        raise PluginError(f'a component is named "slot:name" in lower case; "{slot}:{name}" arrived')
-    if not issubclass(cls, Config):
-        raise PluginError(f"the config class of {slot}:{name} must derive from Config: class {cls.__name__}(Config)")
-    if name.split(".", maxsplit=1)[0] in RESERVED:
-        raise PluginError(
-            f"{name.split('.', maxsplit=1)[0]} is a root field of every spec; give {slot}:{name} another namespace"
-        )
-    for field in cls.__annotations__:
-        if (field in RESERVED and slot != "spec") or hasattr(Config, field):
-            raise PluginError(f"a component cannot have a field named {field}: rename it in {slot}:{name}")
 
 
 def checks_of(cls: type[Config]) -> tuple[Callable[[Any, Context], Iterator[Problem]], ...]:

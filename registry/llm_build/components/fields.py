@@ -23,6 +23,7 @@ from llm_build.components.kinds import (
     TextKind,
 )
 from llm_build.components.values import UNSET, Problem
+from llm_build.errors import PluginError
 
 Derive = Callable[[Any, Any], Any]
 """(config, context) → a value. `config` answers for the fields of the same config, filled on demand."""
@@ -117,8 +118,17 @@ def choice(*options: str, **others: Any) -> Any:
 
 
 def many(of: Any, *, least: int = 0, most: int | None = None, **options: Any) -> Any:
-    """A list, whose elements are what `of` (another field function's result) describes."""
-    return _field(ManyKind(of=of.metadata[KEY].kind, least=least, most=most), **options)
+    """A list, whose elements are what `of` (another field function's result) describes.
+
+    Raises `PluginError` for elements that no list of the language holds.
+    """
+    spec = getattr(of, "metadata", {}).get(KEY)
+    if spec is None:
+        raise PluginError(f"many takes what each element is, such as many(number()); {of!r} arrived")
+    if isinstance(spec.kind, (ManyKind, PartKind, PartsKind)):
+        advice = 'write parts("slot")' if not isinstance(spec.kind, ManyKind) else "write one list, or two fields"
+        raise PluginError(f"the elements of many are plain values, not {spec.kind.describe()}: {advice}")
+    return _field(ManyKind(of=spec.kind, least=least, most=most), **options)
 
 
 def part(slot: str, **options: Any) -> Any:

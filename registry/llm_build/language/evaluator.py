@@ -16,8 +16,9 @@ from llm_build.language.amend import Amender, read_body
 from llm_build.language.expressions import Evaluator, Where
 from llm_build.language.files import Chain, read_chain
 from llm_build.language.parser import parse
-from llm_build.language.scope import FUNCTIONS, ROOTS, Binding, FileScope
+from llm_build.language.scope import Binding, FileScope
 from llm_build.language.values import Component, Value
+from llm_build.language.words import FUNCTIONS, ROOTS
 
 
 @attrs.frozen(eq=False, repr=False)

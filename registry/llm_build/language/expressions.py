@@ -13,7 +13,7 @@ from llm_build.language import operators, tree
 from llm_build.language.amend import amend
 from llm_build.language.numbers import read_number
 from llm_build.language.operators import Unbound
-from llm_build.language.scope import FUNCTIONS, ROOTS, Binding, FileScope
+from llm_build.language.scope import Binding, FileScope
 from llm_build.language.values import (
     DEFAULT,
     FAULTY,
@@ -29,6 +29,7 @@ from llm_build.language.values import (
     similar,
     too_many,
 )
+from llm_build.language.words import FUNCTIONS, ROOTS
 
 CHAIN_LIMIT = 100
 NEAR_NAMES_LIMIT = 50

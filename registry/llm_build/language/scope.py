@@ -10,9 +10,6 @@ from llm_build.diagnostics import Source, Span
 from llm_build.language import tree
 from llm_build.language.values import Value
 
-FUNCTIONS = frozenset({"cycle", "count", "sqrt", "params", "flops", "memory", "min", "max"})
-ROOTS = ("tokenizer", "model", "data", "train", "generate")
-
 
 @attrs.define(eq=False, repr=False)
 class Binding:

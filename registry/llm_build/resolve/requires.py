@@ -15,8 +15,8 @@ from llm_build.language import tree
 from llm_build.language.evaluator import Evaluated
 from llm_build.language.expressions import Evaluator, Where
 from llm_build.language.operators import truth
-from llm_build.language.scope import ROOTS
 from llm_build.language.values import FAULTY, Head, Value, Wrong, beyond, shown, similar
+from llm_build.language.words import ROOTS
 from llm_build.registry import installed
 
 Measure = Callable[[str, Config, Context], int]
