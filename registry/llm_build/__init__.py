@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from llm_build.components import size as size
     from llm_build.components import text as text
     from llm_build.components import walk as walk
+    from llm_build.components import walk_paths as walk_paths
     from llm_build.context import Context as Context
     from llm_build.corpus import IGNORED as IGNORED
     from llm_build.corpus import Batch as Batch
@@ -90,6 +91,7 @@ _HOME = {
     "llm_build.components": [
         *["UNSET", "Config", "Problem", "Share", "component", "id_of", "can", "divided", "divisors"],
         *["amount", "choice", "flag", "many", "number", "part", "parts", "path", "share", "size", "text", "walk"],
+        "walk_paths",
     ],
     "llm_build.context": ["Context"],
     "llm_build.corpus": ["IGNORED", "Batch", "cache_folder", "source_tokens"],

@@ -10,6 +10,7 @@ from llm_build.components.config import (
     id_of,
     instantiate,
     walk,
+    walk_paths,
 )
 from llm_build.components.fields import (
     FieldSpec,
@@ -66,4 +67,5 @@ __all__ = [
     "size",
     "text",
     "walk",
+    "walk_paths",
 ]

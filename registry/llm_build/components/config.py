@@ -218,15 +218,36 @@ def walk(config: Config) -> Iterator[Config]:
                 yield from walk(each)
 
 
+def walk_paths(config: Config, path: str = "") -> Iterator[tuple[str, Config]]:
+    """The same, each with its path ("model.layers[3].attention"), which begins with `path`."""
+    yield path, config
+    for name in fields.field_specs(config):
+        value = getattr(config, name)
+        inner = f"{path}.{name}".lstrip(".")
+        if isinstance(value, Config):
+            yield from walk_paths(value, inner)
+        for index, each in enumerate(value if isinstance(value, tuple) else ()):
+            if isinstance(each, Config):
+                yield from walk_paths(each, f"{inner}[{index}]")
+
+
 def instantiate(config: Config, context: Context) -> Any:
-    """The module of a filled config: its class is imported now and called with (config, context)."""
+    """The module of a filled config: its class is imported now and called with (config, context).
+
+    Raises `PluginError` where it cannot be imported, takes other arguments, or does not follow its slot's Protocol.
+    """
     info = config.__component__
     where, _, name = info.module.partition(":")
     try:
         factory = getattr(importlib.import_module(where), name)
-    except (ImportError, AttributeError) as fault:
-        raise PluginError(f"{info.id} names its module {info.module}, which cannot be imported: {fault}") from fault
-    return factory(config, context)
+    except Exception as fault:  # a plugin may raise anything while it is imported
+        said = f"{type(fault).__name__}: {fault}"
+        raise PluginError(f"{info.id} names its module {info.module}, which cannot be imported: {said}") from fault
+    protocols = _late("llm_build.protocols")
+    protocols.refuse_factory(info, factory)
+    module = factory(config, context)
+    protocols.refuse_stranger(info, module)
+    return module
 
 
 def _late(name: str) -> Any:

@@ -201,9 +201,13 @@ class _Filling:
 
     def _named(self, spec: FieldSpec, value: Any) -> Any:
         """A component that a class gives by its name is resolved like text."""
-        if isinstance(spec.kind, PartKind | PartsKind) and isinstance(value, str):
+        if not isinstance(spec.kind, PartKind | PartsKind) or not isinstance(value, str):
+            return value
+        try:
             return self.filler.registry.config(spec.kind.slot, value)()
-        return value
+        except PluginError as fault:
+            self._add(Problem(field="", message=str(fault), code="E308"))
+            raise _Faulty from fault
 
     def _example(self, name: str, spec: FieldSpec) -> str:
         slot = getattr(spec.kind, "slot", None)

@@ -76,10 +76,13 @@ class Lowering:
             return
         head = data.head
         slots = [head.slot] if head.slot else self.registry.slots_of(head.name)
-        entries = [each for slot in slots if (each := self._find(slot, head)) is not None]
-        if not entries:
+        try:
+            classes = [each.config() for slot in slots if (each := self._find(slot, head)) is not None]
+        except PluginError as fault:
+            self._fault("E308", str(fault), head.span)
+            return
+        if not classes:
             self._unknown(head, [name for slot in self.registry.slots() for name in self.registry.names(slot)], "")
-        classes = [each.config() for each in entries]
         for name, setting in data.fields.items():
             owners = [cls for cls in classes if name in field_specs(cls)]
             if not owners and classes:
@@ -191,8 +194,9 @@ class Lowering:
 
     def _nearest(self, head: Head, names: list[str], slot: str) -> str:
         if "." in head.name:
-            space = head.name.split(".")[0]
-            return f"install the plugin that brings the namespace `{space}`, or name its file with --plugin"
+            space, unused = head.name.split(".")[0], self.registry.unused()
+            advice = f"install the plugin that brings the namespace `{space}`, or name its file with --plugin"
+            return f"{advice} ({', '.join(unused)})" if unused else advice
         near = similar(head.name, names)
         if near:
             return f"a component with a similar name exists: `{near}`"

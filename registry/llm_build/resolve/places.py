@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import attrs
 
-from llm_build.components import field_specs
-from llm_build.diagnostics import Diagnostic, Related
+from llm_build.components import Config, field_specs
+from llm_build.diagnostics import Diagnostic, Related, Span
 from llm_build.language.scope import Binding
 from llm_build.resolve.fill import Fault, Filler
 from llm_build.resolve.lower import Lowering
 
 USES_SHOWN = 3
+_STEP = re.compile(r"(\w+)(?:\[(\d+)\])?")
 
 
 def unplaced(fault: Fault) -> Diagnostic:
@@ -38,6 +41,39 @@ def placed(fault: Fault, lowering: Lowering, filler: Filler) -> Diagnostic:
     span = setting.value.span if setting else place.span
     related = [*(setting.value.related if setting else ()), *_explained(fault, lowering, filler)]
     return attrs.evolve(plain, span=span, related=tuple(related))
+
+
+def span_at(spec: Config, path: str, lowering: Lowering, filler: Filler) -> tuple[Span | None, bool]:
+    """The place of what a path names in a filled spec, and whether it is that very thing.
+
+    What was inherited stands where it was stated. What was not written, or is not there, has the place of the nearest
+    thing around it that was.
+    """
+    nearest = True
+    for config, name in reversed(list(_trail(spec, path))):
+        place = lowering.places.get(id(filler.stated.get(id(config), config)))
+        setting = place.fields.get(name) if place else None
+        if setting:
+            return setting.value.span, nearest
+        if place:
+            return place.span, nearest and not name
+        nearest = False
+    return None, False
+
+
+def _trail(spec: Config, path: str) -> Iterator[tuple[Config, str]]:
+    """Each component that a path goes through with the field that it takes there, and the one that it ends at."""
+    held: Any = spec
+    for step in path.split("."):
+        found = _STEP.fullmatch(step)
+        if found is None or not isinstance(held, Config) or found[1] not in field_specs(held):
+            break
+        yield held, found[1]
+        held = getattr(held, found[1])
+        if found[2] is not None and isinstance(held, tuple):
+            held = held[int(found[2])] if int(found[2]) < len(held) else None
+    if isinstance(held, Config):
+        yield held, ""
 
 
 def _explained(fault: Fault, lowering: Lowering, filler: Filler) -> Iterable[Related]:

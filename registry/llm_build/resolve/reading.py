@@ -16,7 +16,8 @@ from llm_build.language.files import read_source
 from llm_build.registry import installed
 from llm_build.resolve.fill import Filler
 from llm_build.resolve.lower import Lowering
-from llm_build.resolve.places import ordered, placed
+from llm_build.resolve.places import ordered, placed, span_at
+from llm_build.resolve.rules import check_rules
 from llm_build.spec import Spec
 
 if TYPE_CHECKING:
@@ -54,10 +55,12 @@ def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | Non
         return Reading(source, config, None, ordered([*evaluated.faults, *certain], evaluated.bindings))
     filled = cast("Spec | None", filler.fill(config, Context()))
     found = [*evaluated.faults, *lowering.faults, *(placed(each, lowering, filler) for each in filler.faults)]
+    whole = filled if not any(each.severity is Severity.ERROR for each in found) else None
+    if whole is not None:
+        found += check_rules(whole, registry, lambda path: span_at(whole, path, lowering, filler))
     if evaluated.requires:
         from llm_build.resolve.requires import check_requires  # most specs require nothing
 
-        whole = filled if not any(each.severity is Severity.ERROR for each in found) else None
         found += check_requires(evaluated, whole, filler.contexts, measure)
     return Reading(source, config, filled, ordered(found, evaluated.bindings))
 

@@ -1,0 +1,58 @@
+"""Rules: what plugins say of a whole resolved spec. Each rule is fenced: one that raises stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from llm_build.components import Problem
+from llm_build.diagnostics import Diagnostic, Related, Span
+from llm_build.offers import OwnedRule, PluginFault, said
+from llm_build.registry import Registry
+from llm_build.spec import Spec
+
+Place = Callable[[str], tuple[Span | None, bool]]
+"""A path ("generate.cache") → the span of the nearest thing that was written, and whether that is the very field."""
+
+
+def nowhere(path: str) -> tuple[Span | None, bool]:
+    """The place of anything in a config that was written in Python."""
+    return None, False
+
+
+def check_rules(spec: Spec, registry: Registry, place: Place = nowhere) -> list[Diagnostic]:
+    """What every rule says of a filled spec: an error for each problem, a warning for each rule that fails."""
+    found = []
+    for rule in registry.rules:
+        for each in held(rule, spec):
+            found.append(_failed(each) if isinstance(each, PluginFault) else _fault(rule, each, place))
+    return found
+
+
+def held(rule: OwnedRule, spec: Spec) -> Iterator[Problem | PluginFault]:
+    """The problems that a rule finds, and a plugin's fault where it fails on the way."""
+    try:
+        for problem in rule.check(spec) or ():
+            if not isinstance(problem, Problem):
+                raise TypeError(f"a rule yields Problem(field=…, message=…); {problem!r} arrived")
+            yield problem
+    except (Exception, SystemExit) as fault:  # noqa: BLE001 (a rule may fail in any way, the spec is not at fault)
+        yield PluginFault(rule.owner, f"its rule {rule.name} fails: {said(fault)}", rule.owner.remedy(), usable=True)
+
+
+def _fault(rule: OwnedRule, problem: Problem, place: Place) -> Diagnostic:
+    span, _ = place(problem.field)
+    message = f"{problem.message} (a rule of {rule.owner})"
+    related = tuple(_related(problem, place))
+    return Diagnostic(code="E314", message=message, span=span, path=problem.field, help=problem.help, related=related)
+
+
+def _related(problem: Problem, place: Place) -> Iterator[Related]:
+    for path in problem.related:
+        span, exact = place(path)
+        if span is not None and exact:
+            yield Related(f"`{path}` set here", span)
+
+
+def _failed(fault: PluginFault) -> Diagnostic:
+    message = f"plugin {fault.owner.entry} of {fault.owner}: {fault.message}"
+    return Diagnostic(code="W314", message=message, help=fault.remedy)
