@@ -75,7 +75,8 @@ def wheel(folder: Path, number: int) -> Path:
     (package / "module.py").write_text(MODULE, encoding="utf-8")
     build = (sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder))
     subprocess.run(build, cwd=project, check=True, capture_output=True)
-    return folder / f"bench_{number}-1.0-py3-none-any.whl"
+    (built,) = folder.glob(f"bench_{number}-*.whl")
+    return built
 
 
 def install(wheels: Sequence[Path], folder: Path) -> Path:
@@ -84,17 +85,29 @@ def install(wheels: Sequence[Path], folder: Path) -> Path:
     return folder
 
 
+def environment(plugins: Path) -> dict[str, str]:
+    # both sides may read and write byte code, as they do for a person
+    hidden = {"PYTHONDONTWRITEBYTECODE", "LLM_BUILD_PLUGINS"}
+    return {**{name: each for name, each in os.environ.items() if name not in hidden}, "PYTHONPATH": str(plugins)}
+
+
 def seconds(plugins: Path) -> float:
     """Wall seconds of a process, the mean of some runs."""
-    hidden = {"PYTHONDONTWRITEBYTECODE", "LLM_BUILD_PLUGINS"}
-    environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    environment["PYTHONPATH"] = str(plugins)
     begun = time.perf_counter()
     for _ in range(RUNS):
         command = (LLM_BUILD, "check", "specs/quickstart.llm")
-        done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=ROOT, env=environment(plugins), check=True, capture_output=True, text=True)
         assert (done.stdout, done.stderr) == ("specs/quickstart.llm: fine\n", ""), done
     return (time.perf_counter() - begun) / RUNS
+
+
+def listed(plugins: Path) -> int:
+    """How many plugins of a folder bring their component."""
+    program = (
+        "from llm_build.registry import installed; print(sum('bench' in each.id for each in installed().entries()))"
+    )
+    command = (sys.executable, "-c", program)
+    return int(subprocess.run(command, env=environment(plugins), check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:
@@ -103,6 +116,7 @@ def main() -> None:
         with ThreadPoolExecutor(2) as pool:
             wheels = list(pool.map(lambda number: wheel(folder, number), range(MANY)))
         many, one = install(wheels, folder / "many"), install(wheels[:1], folder / "one")
+        assert (listed(many), listed(one)) == (MANY, 1)
         seconds(many), seconds(one)
         figures = alternate(lambda: seconds(many), lambda: seconds(one))
     machine("pluggy", "attrs")

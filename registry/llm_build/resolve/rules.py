@@ -14,13 +14,11 @@ Place = Callable[[str], tuple[Span | None, bool]]
 """A path ("generate.cache") → the span of the nearest thing that was written, and whether that is the very field."""
 
 
-def nowhere(path: str) -> tuple[Span | None, bool]:
-    """The place of anything in a config that was written in Python."""
-    return None, False
+def check_rules(spec: Spec, registry: Registry, place: Place | None = None) -> list[Diagnostic]:
+    """What every rule says of a filled spec: an error for each problem, a warning for each rule that fails.
 
-
-def check_rules(spec: Spec, registry: Registry, place: Place = nowhere) -> list[Diagnostic]:
-    """What every rule says of a filled spec: an error for each problem, a warning for each rule that fails."""
+    A config that was written in Python has no places.
+    """
     found = []
     for rule in registry.rules:
         for each in held(rule, spec):
@@ -39,10 +37,10 @@ def held(rule: OwnedRule, spec: Spec) -> Iterator[Problem | PluginFault]:
         yield PluginFault(rule.owner, f"its rule {rule.name} fails: {said(fault)}", rule.owner.remedy(), usable=True)
 
 
-def _fault(rule: OwnedRule, problem: Problem, place: Place) -> Diagnostic:
-    span, _ = place(problem.field)
+def _fault(rule: OwnedRule, problem: Problem, place: Place | None) -> Diagnostic:
+    span = place(problem.field)[0] if place else None
     message = f"{problem.message} (a rule of {rule.owner})"
-    related = tuple(_related(problem, place))
+    related = tuple(_related(problem, place)) if place else ()
     return Diagnostic(code="E314", message=message, span=span, path=problem.field, help=problem.help, related=related)
 
 
