@@ -26,6 +26,61 @@ def llm_components():
 """
 """A plugin in one file."""
 
+HOOK = """
+from llm_build import hookimpl
+
+@hookimpl
+def llm_components():
+    {}
+"""
+"""A plugin with one hook and a body for it."""
+
+NOTHING = """
+from llm_build import Config, component, hookimpl
+
+@component("norm:acme.nothing", module="torch.nn:Identity")
+class nothing(Config):
+    pass
+
+@hookimpl
+def llm_components():
+    return [nothing]
+"""
+"""A plugin with a norm that does nothing."""
+
+PROJECT = """[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "{name}"
+version = "{version}"
+dependencies = ["llm-build"]
+
+[project.entry-points."{group}"]
+{module} = "{module}"
+
+[tool.hatch.build.targets.wheel]
+include = ["{module}.py"]
+"""
+
+
+def write_project(folder: Path, name: str, version: str, text: str, group: str = "llm_build.v1") -> Path:
+    """A project of one module, ready to be built; its entry point has the name of the module."""
+    folder.mkdir(parents=True)
+    module = name.replace("-", "_")
+    project = PROJECT.format(name=name, version=version, group=group, module=module)
+    (folder / "pyproject.toml").write_text(project, encoding="utf-8")
+    (folder / f"{module}.py").write_text(text, encoding="utf-8")
+    return folder
+
+
+def install(folder: Path, *wheels: Path) -> Path:
+    """A folder to put on the path, into which wheels are installed."""
+    offline = ("--quiet", "--no-index", "--no-deps", "--no-compile", "--disable-pip-version-check")
+    finished(start(sys.executable, "-m", "pip", "install", *offline, "--target", folder, *wheels))
+    return folder
+
 
 def build_wheel(project: Path, folder: Path) -> Path:
     """The wheel of a project, built as an installer does it."""
@@ -38,17 +93,4 @@ def unpack(wheel: Path, folder: Path) -> Path:
     """A folder to put on the path: of a wheel that is all Python, that is what an installation is."""
     with ZipFile(wheel) as archive:
         archive.extractall(folder)
-    return folder
-
-
-def make_up(folder: Path, module: str, text: str, *, distribution: str, version: str = "1.0") -> Path:
-    """A distribution of one module, whose entry point names that module."""
-    folder.mkdir(exist_ok=True)
-    (folder / f"{module}.py").write_text(text, encoding="utf-8")
-    facts = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", encoding="utf-8"
-    )
-    (facts / "entry_points.txt").write_text(f"[llm_build.v1]\n{module} = {module}\n", encoding="utf-8")
     return folder

@@ -1,4 +1,4 @@
-"""Components from elsewhere: a distribution, a file that the command line names, and plugins that are broken."""
+"""Components from elsewhere: a distribution, and what the command line or the working directory names."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from pathlib import Path
 import pytest
 
 from llm_build.discovery import entry_points
-from llm_build.hookspecs import GROUP
-from tests.packages import ACME_FILE, build_wheel, make_up, unpack
+from llm_build.hookspecs import FAMILY, GROUP
+from tests.packages import ACME_FILE, NOTHING, build_wheel, unpack
 from tests.processes import ROOT, finished, llm_build, python
 
 ACME = ROOT / "tests" / "plugins" / "acme_norm"
-CLAIM = """
-from llm_build import Config, component, hookimpl
+LISTED = """[project]
+name = "mine"
 
-@component("norm:acme.twin", module="claim:Twin")
-class twin(Config):
+[tool.llm-build]
+plugins = ["parts/nothing.py", "ring"]
+"""
+RING = """
+from torch import nn
+
+class Ring(nn.Identity):
     pass
-
-@hookimpl
-def llm_components():
-    return [twin]
 """
 STEPS = """
 import torch
@@ -41,22 +42,6 @@ for _ in range(3):
 assert losses == sorted(losses, reverse=True), losses
 print(*sorted({{type(each).__name__ for each in model.modules()}}))
 """
-BROKEN = {
-    "an import that fails": ("import not_there\n", "ModuleNotFoundError: No module named 'not_there'"),
-    "a file that is no Python": ("def\n", "SyntaxError"),
-    "a hook that raises": (
-        "from llm_build import hookimpl\n@hookimpl\ndef llm_components():\n    raise ZeroDivisionError('by 0')\n",
-        "ZeroDivisionError: by 0",
-    ),
-    "a hook that is misspelt": (
-        "from llm_build import hookimpl\n@hookimpl\ndef llm_component():\n    return []\n",
-        "unknown hook 'llm_component'",
-    ),
-    "an id without a slot": (
-        "from llm_build import hookimpl\n@hookimpl\ndef llm_components():\n    return {'rms': 'a:b'}\n",
-        'a component is named "slot:name" in lower case, such as "norm:acme.ring"; "rms" arrived',
-    ),
-}
 
 
 def spec_with(folder: Path, norm: str) -> Path:
@@ -103,7 +88,7 @@ def test_entry_points_are_those_that_python_finds(acme: Path, monkeypatch: pytes
     expected = {
         (each.name, each.value, each.dist.name, each.dist.version) for each in metadata.entry_points(group=GROUP)
     }
-    found = [(each.name, each.value, each.distribution, each.version) for each in entry_points(GROUP)]
+    found = [(each.name, each.value, each.distribution, each.version) for each in entry_points(FAMILY)]
     assert set(found) == expected
     assert len(found) == len(expected) > 10
 
@@ -119,13 +104,106 @@ def test_a_file_on_the_command_line_brings_its_component(tmp_path: Path) -> None
     (tmp_path / "nothing.py").write_text(ACME_FILE, encoding="utf-8")
     spec = spec_with(tmp_path, "acme.nothing")
     assert llm_build("check", spec).returncode == 1
-    assert finished(llm_build("check", spec, "--plugin", tmp_path / "nothing.py")) == f"{spec}: fine\n"
+    done = llm_build("check", spec, "--plugin", tmp_path / "nothing.py")
+    assert (finished(done), done.stderr) == (f"{spec}: fine\n", "")
 
 
 def test_a_module_on_the_command_line_brings_its_component(tmp_path: Path) -> None:
     (tmp_path / "nothing.py").write_text(ACME_FILE, encoding="utf-8")
     spec = spec_with(tmp_path, "acme.nothing")
     finished(llm_build("check", spec, "--plugin", "nothing", PYTHONPATH=tmp_path))
+    finished(llm_build("check", spec, "--plugin", "nothing", cwd=tmp_path))
+
+
+def test_what_lies_beside_a_file_of_the_command_line_can_be_imported(tmp_path: Path) -> None:
+    away = tmp_path / "away"
+    away.mkdir()
+    (away / "ring.py").write_text(NOTHING.replace("torch.nn:Identity", "ring_module:Ring"), encoding="utf-8")
+    (away / "ring_module.py").write_text(RING, encoding="utf-8")
+    spec = spec_with(tmp_path, "acme.nothing")
+    done = llm_build("summary", spec, "--plugin", "ring.py", "--plugin", "./ring.py", cwd=away)
+    assert "layers.0-1" in finished(done)
+
+
+def test_a_plugin_that_is_installed_may_be_named_as_well(acme: Path, tmp_path: Path) -> None:
+    spec = spec_with(tmp_path, "acme.scale_norm")
+    finished(llm_build("check", spec, "--plugin", "acme_norm", PYTHONPATH=acme))
+
+
+def test_the_working_directory_lists_files_and_modules(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(LISTED, encoding="utf-8")
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "nothing.py").write_text(NOTHING, encoding="utf-8")
+    (tmp_path / "ring.py").write_text(NOTHING.replace("acme.nothing", "acme.ring"), encoding="utf-8")
+    spec = spec_with(tmp_path, "acme.nothing")
+    done = llm_build("check", spec, "--set", "model.norm=acme.ring", cwd=tmp_path)
+    assert (finished(done), done.stderr) == (f"{spec}: fine\n", "")
+    python(f"from llm_build import load; load({str(spec)!r})", cwd=tmp_path)
+
+
+def test_only_the_working_directory_is_asked_for_a_list(tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (tmp_path / "pyproject.toml").write_text(LISTED.replace("parts/", ""), encoding="utf-8")
+    (tmp_path / "nothing.py").write_text(f"print('it ran')\n{NOTHING}", encoding="utf-8")
+    spec = spec_with(tmp_path, "acme.nothing")
+    for elsewhere in (inner, ROOT):
+        done = llm_build("check", spec, cwd=elsewhere)
+        assert done.returncode == 1
+        assert "no component `acme.nothing` is installed" in done.stderr
+        assert "it ran" not in done.stdout
+
+
+def test_an_empty_allow_list_leaves_the_working_directory_out(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(LISTED.replace("parts/", ""), encoding="utf-8")
+    (tmp_path / "nothing.py").write_text(NOTHING, encoding="utf-8")
+    (tmp_path / "ring.py").write_text("print('it ran')", encoding="utf-8")
+    spec = spec_with(tmp_path, "acme.nothing")
+    done = llm_build("check", spec, cwd=tmp_path, LLM_BUILD_PLUGINS="")
+    assert done.returncode == 1
+    assert "nothing.py is left out by LLM_BUILD_PLUGINS" in done.stderr
+    done = llm_build("check", spec, cwd=tmp_path, LLM_BUILD_PLUGINS="nothing.py")
+    assert (finished(done), done.stderr) == (f"{spec}: fine\n", "")
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        (
+            'plugins = ["gone.py"]',
+            "plugin gone.py: FileNotFoundError: gone.py is not a Python file; mend it, or take",
+        ),
+        ('plugins = ["gone"]', "plugin gone: ModuleNotFoundError: No module named 'gone'; mend it, or take it out of"),
+        ('plugins = "gone.py"', '[tool.llm-build] of pyproject.toml holds plugins = ["FILE_OR_MODULE", …] and nothing'),
+        ("plugins = [1]", '[tool.llm-build] of pyproject.toml holds plugins = ["FILE_OR_MODULE", …] and nothing else'),
+        ('plugin = ["a.py"]', '[tool.llm-build] of pyproject.toml holds plugins = ["FILE_OR_MODULE", …] and nothing'),
+        ("plugins = [", "pyproject.toml cannot be read: "),
+    ],
+)
+def test_a_list_at_fault_is_reported_and_stops_nobody(listed: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[tool.llm-build]\n{listed}\n", encoding="utf-8")
+    spec = spec_with(tmp_path, "rms")
+    done = llm_build("check", spec, cwd=tmp_path)
+    assert finished(done) == f"{spec}: fine\n"
+    (warning,) = done.stderr.splitlines()
+    assert warning.startswith("warning: plugin ")
+    assert said in warning
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "[tool.llm-build]\nplugins = {}",
+        "[ tool . 'llm-build' ]\nplugins = {}",
+        "[tool]\nllm-build.plugins = {}",
+        "[tool]\nllm-build = {{ plugins = {} }}",
+        "tool.llm-build = {{ plugins = {} }}",
+    ],
+)
+def test_a_list_may_be_written_in_every_way_of_toml(table: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(table.format('["nothing.py"]'), encoding="utf-8")
+    (tmp_path / "nothing.py").write_text(NOTHING, encoding="utf-8")
+    finished(llm_build("check", spec_with(tmp_path, "acme.nothing"), cwd=tmp_path))
 
 
 @pytest.mark.parametrize("named", ["not_there", "not_there.py", "broken.py"])
@@ -134,24 +212,3 @@ def test_a_plugin_that_a_person_named_must_work(named: str, tmp_path: Path) -> N
     done = llm_build("check", spec_with(tmp_path, "rms"), "--plugin", named, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: --plugin {named} cannot be used: ")
-
-
-@pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_plugin_is_reported_and_stops_nobody(kind: str, acme: Path, tmp_path: Path) -> None:
-    text, reason = BROKEN[kind]
-    broken = make_up(tmp_path / "broken", "a_broken_one", text, distribution="a-broken-one", version="3.2")
-    spec = spec_with(tmp_path, "acme.scale_norm")
-    done = llm_build("check", spec, PYTHONPATH=f"{broken}:{acme}")
-    assert finished(done) == f"{spec}: fine\n"
-    assert "warning: plugin a_broken_one of a-broken-one 3.2: " in done.stderr
-    assert reason in done.stderr
-
-
-def test_two_owners_of_an_id_are_a_fault_only_where_it_is_used(tmp_path: Path) -> None:
-    one = make_up(tmp_path / "one", "one", CLAIM, distribution="acme-one", version="1.2")
-    two = make_up(tmp_path / "two", "two", CLAIM, distribution="acme-two", version="3.4")
-    finished(llm_build("check", spec_with(tmp_path, "layer"), PYTHONPATH=f"{one}:{two}"))
-    done = llm_build("check", spec_with(tmp_path, "acme.twin"), PYTHONPATH=f"{one}:{two}")
-    assert done.returncode == 1
-    assert "norm:acme.twin is claimed by acme-one 1.2 and acme-two 3.4; pip uninstall one of them" in done.stderr
-    assert "Traceback" not in done.stderr
