@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -49,31 +49,39 @@ def span_at(spec: Config, path: str, lowering: Lowering, filler: Filler) -> tupl
     What was inherited stands where it was stated. What was not written, or is not there, has the place of the nearest
     thing around it that was.
     """
-    nearest = True
-    for config, name in reversed(list(_trail(spec, path))):
+    trail, exact = _trail(spec, path)
+    for config, name in reversed(trail):
         place = lowering.places.get(id(filler.stated.get(id(config), config)))
         setting = place.fields.get(name) if place else None
         if setting:
-            return setting.value.span, nearest
+            return setting.value.span, exact
         if place:
-            return place.span, nearest and not name
-        nearest = False
+            return place.span, exact and not name
+        exact = False
     return None, False
 
 
-def _trail(spec: Config, path: str) -> Iterator[tuple[Config, str]]:
-    """Each component that a path goes through with the field that it takes there, and the one that it ends at."""
+def _trail(spec: Config, path: str) -> tuple[list[tuple[Config, str]], bool]:
+    """Each component on a path with the field that is taken there, the last one with "" where the path ends at it.
+
+    Beside it, whether all of the path is there.
+    """
     held: Any = spec
-    for step in path.split("."):
+    trail: list[tuple[Config, str]] = []
+    whole = True
+    for step in path.split(".") if path else ():
         found = _STEP.fullmatch(step)
         if found is None or not isinstance(held, Config) or found[1] not in field_specs(held):
+            whole = False
             break
-        yield held, found[1]
+        trail.append((held, found[1]))
         held = getattr(held, found[1])
-        if found[2] is not None and isinstance(held, tuple):
-            held = held[int(found[2])] if int(found[2]) < len(held) else None
+        if found[2] is not None:
+            whole = isinstance(held, tuple) and int(found[2]) < len(held)
+            held = held[int(found[2])] if whole else None
     if isinstance(held, Config):
-        yield held, ""
+        trail.append((held, ""))
+    return trail, whole
 
 
 def _explained(fault: Fault, lowering: Lowering, filler: Filler) -> Iterable[Related]:
