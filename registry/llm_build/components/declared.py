@@ -156,7 +156,7 @@ def _refuse_default(identity: str, name: str, spec: FieldSpec) -> None:
         )
     if default is None and not spec.optional:
         raise PluginError(f"the field {name} of {identity} has the default None: write optional=True beside it")
-    named = isinstance(default, str) and isinstance(spec.kind, PartKind)
+    named = isinstance(default, str) and isinstance(spec.kind, PartKind | PartsKind)
     refusal = None if default in (UNSET, None) or named else spec.kind.accept(default)
     if isinstance(refusal, Refusal):
         advice = f"; {refusal.help}" if refusal.help else ""
