@@ -141,12 +141,23 @@ def test_the_working_directory_lists_files_and_modules(tmp_path: Path) -> None:
     python(f"from llm_build import load; load({str(spec)!r})", cwd=tmp_path)
 
 
+def test_one_file_that_the_working_directory_lists_may_hold_the_module_too(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.llm-build]\nplugins = ["nothing.py"]\n', encoding="utf-8")
+    (tmp_path / "nothing.py").write_text(ACME_FILE, encoding="utf-8")
+    spec = spec_with(tmp_path, "acme.nothing")
+    done = llm_build("summary", spec, cwd=tmp_path)
+    assert "layers.0-1" in finished(done)
+    assert done.stderr == ""
+
+
 def test_only_the_working_directory_is_asked_for_a_list(tmp_path: Path) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
-    (tmp_path / "pyproject.toml").write_text(LISTED.replace("parts/", ""), encoding="utf-8")
-    (tmp_path / "nothing.py").write_text(f"print('it ran')\n{NOTHING}", encoding="utf-8")
+    file = tmp_path / "nothing.py"
+    file.write_text(f"print('it ran')\n{NOTHING}", encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text(f'[tool.llm-build]\nplugins = ["{file}"]\n', encoding="utf-8")
     spec = spec_with(tmp_path, "acme.nothing")
+    assert "it ran" in finished(llm_build("check", spec, cwd=tmp_path))
     for elsewhere in (inner, ROOT):
         done = llm_build("check", spec, cwd=elsewhere)
         assert done.returncode == 1
