@@ -89,6 +89,12 @@ def test_arguments_that_the_slot_gives_by_name_must_be_there() -> None:
     assert "its forward(tokens, state=None, *, count=None) cannot be called as forward(self" in refused("model", whole)
 
 
+def test_arguments_that_the_slot_leaves_out_must_have_defaults() -> None:
+    whole = build(model.decoder(dim=4, vocab=5, context=6, norm=norm.rms(), layers=BLOCK), device="meta")
+    whole.forward = lambda tokens, state, *, count=None, positions=None, documents=None: tokens
+    assert "its forward(tokens, state, *," in refused("model", whole)
+
+
 def test_what_a_torch_module_keeps_as_a_parameter_is_an_attribute() -> None:
     holding = with_methods(forward=lambda self, tokens: tokens)
     assert "it has no attribute weight" in refused("embedding", holding)
