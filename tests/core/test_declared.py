@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import attrs
 import pytest
 
-from llm_build import Config, PluginError, choice, component, flag, many, number, part, size
+from llm_build import Config, PluginError, choice, component, flag, many, number, part, parts, size
 from llm_build.components import field_specs
 from llm_build.components.names import CAPABILITIES
 from llm_build.registry import installed
@@ -180,6 +180,8 @@ def test_what_is_not_a_field_may_stand_beside_the_fields() -> None:
 
         eps: float = number(default=1e-5)
         inner: Config | None = part("norm", default="rms", optional=True)
+        other: object = part("norm", default="rms")
+        layers: Any = parts("block", optional=True)
 
         @property
         def twice(self) -> float:
@@ -189,7 +191,7 @@ def test_what_is_not_a_field_may_stand_beside_the_fields() -> None:
         def three() -> int:
             return 3
 
-    assert list(field_specs(whole)) == ["eps", "inner"]
+    assert list(field_specs(whole)) == ["eps", "inner", "other", "layers"]
 
 
 def test_every_capability_of_a_built_in_is_known_and_every_known_one_is_used() -> None:

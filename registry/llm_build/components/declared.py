@@ -42,7 +42,7 @@ _STRANGE = frozenset(
             "frozenset",
             "FrozenSet",
         ],
-        *["bytes", "bytearray", "complex", "Callable", "type", "Type", "object"],
+        *["bytes", "bytearray", "complex", "Callable", "type", "Type"],
         *["Tensor", "Module", "Parameter", "dtype", "device", "ndarray", "datetime", "date", "timedelta"],
     }
 )
