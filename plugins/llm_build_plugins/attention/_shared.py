@@ -29,7 +29,7 @@ def usual_mask(_config: Any, context: Any) -> str:
 class SoftmaxAttention(Config):
     """Softmax attention over the keys of a sequence, or of a memory; subclasses say how many key heads there are."""
 
-    heads: int = size(high=HEADS, doc="query heads")
+    heads: int = size(high=HEADS, example=8, doc="query heads")
     head_dim: int = size(high=HEADS, derive=divided("dim", by="heads"), says="dim / heads")
     bias: bool = flag(default=False, doc="a bias on all four projections")
     dropout: float = number(low=0, below=1, inherit="dropout", doc="of the attention weights, while training")

@@ -22,4 +22,4 @@ class sliding(Config):
     Source: Beltagy, Peters and Cohan 2020, "Longformer", section 3.1.
     """
 
-    window: int = size(high=2**30, doc="positions to one side, with the query's own")
+    window: int = size(high=2**30, example=256, doc="positions to one side, with the query's own")

@@ -16,7 +16,7 @@ class moe(Config):
     "DeepSeekMoE", section 3.2.
     """
 
-    experts: int = size(high=2**16, doc="how many there are to choose from")
+    experts: int = size(high=2**16, example=8, doc="how many there are to choose from")
     router: Config = part("router", default="topk_softmax", doc="who goes where")
     expert: Config = part("ffn", doc="what each of them is")
     shared: Config | None = part("ffn", optional=True, doc="one that every position goes through")

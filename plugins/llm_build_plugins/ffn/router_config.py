@@ -13,7 +13,7 @@ from llm_build import Config, Context, Problem, component, flag, number, size
 class Router(Config):
     """A linear map to one logit an expert, of which the k largest are chosen."""
 
-    k: int = size(high=2**16, doc="experts a position")
+    k: int = size(high=2**16, example=2, doc="experts a position")
     bias: bool = flag(default=False, doc="a bias on the logits")
     balance: float = number(
         default=0, low=0, doc="coefficient of the loss that spreads positions over the experts, while training"

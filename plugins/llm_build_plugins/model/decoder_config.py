@@ -15,9 +15,9 @@ class decoder(Config):
     Source: Radford et al. 2019, "Language models are unsupervised multitask learners", section 2.3.
     """
 
-    dim: int = size(high=2**20, doc="the width of the residual stream")
+    dim: int = size(high=2**20, example=256, doc="the width of the residual stream")
     vocab: int = size(high=2**24, inherit="vocab", doc="rows of the embedding; the tokenizer's unless stated")
-    context: int = size(high=2**30, doc="the longest sequence, in tokens")
+    context: int = size(high=2**30, example=1_024, doc="the longest sequence, in tokens")
     dropout: float = number(low=0, below=1, default=0, doc="after the embedding, of attention weights and of branches")
     position: Config | None = part("position", optional=True)
     embedding: Config = part("embedding", default="token")

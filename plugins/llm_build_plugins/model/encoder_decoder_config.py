@@ -21,9 +21,9 @@ class encoder_decoder(Config):
     Source: Vaswani et al. 2017, "Attention is all you need", section 3.
     """
 
-    dim: int = size(high=2**20, doc="the width of both residual streams")
+    dim: int = size(high=2**20, example=256, doc="the width of both residual streams")
     vocab: int = size(high=2**24, inherit="vocab", doc="rows of the embedding; the tokenizer's unless stated")
-    context: int = size(high=2**30, doc="the longest source and the longest text, in tokens")
+    context: int = size(high=2**30, example=1_024, doc="the longest source and the longest text, in tokens")
     dropout: float = number(low=0, below=1, default=0, doc="before each stack, of attention weights and of branches")
     position: Config | None = part("position", optional=True, doc="of both stacks, unless they state their own")
     embedding: Config = part("embedding", default="token")

@@ -18,7 +18,9 @@ class bpe(Config):
     """
 
     vocab: int = size(
-        high=2**31 - 1, doc="tokens in all: 256 bytes, the special tokens, and the merges that are learned"
+        high=2**31 - 1,
+        example=2_048,
+        doc="tokens in all: 256 bytes, the special tokens, and the merges that are learned",
     )
     special: tuple[str, ...] = many(
         text(), default=("[pad]", "[eos]"), doc="special tokens; [eos] ends a document, [pad] fills a row"

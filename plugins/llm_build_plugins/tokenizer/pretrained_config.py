@@ -17,7 +17,7 @@ class pretrained(Config):
     The file may be absent while a spec is checked; then the model has to state `vocab`.
     """
 
-    file: str = path(doc="the tokenizer.json")
+    file: str = path(example="tokenizer.json", doc="the tokenizer.json")
     eos: str | None = text(
         default=None, optional=True, doc="the token that ends a document; none: a usual name, if there"
     )

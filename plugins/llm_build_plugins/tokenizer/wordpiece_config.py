@@ -23,7 +23,9 @@ class wordpiece(Config):
     """
 
     vocab: int = size(
-        high=2**31 - 1, doc="tokens in all: the special tokens, the characters, and the pieces that are learned"
+        high=2**31 - 1,
+        example=2_048,
+        doc="tokens in all: the special tokens, the characters, and the pieces that are learned",
     )
     special: tuple[str, ...] = many(
         text(),

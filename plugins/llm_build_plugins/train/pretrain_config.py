@@ -18,11 +18,15 @@ class pretrain(Config):
     step sees; `accumulate` only says in how many parts it goes through the model.
     """
 
-    steps: int | None = size(default=None, optional=True, doc="optimiser steps")
+    steps: int | None = size(default=None, optional=True, example=1_000, doc="optimiser steps")
     epochs: float | None = number(default=None, above=0, optional=True, doc="passes over the training data")
     tokens: int | None = size(default=None, optional=True, doc="training tokens")
     batch: int | None = size(
-        high=2**20, default=None, optional=True, doc="sequences a step: pairs, or texts as long as the model's context"
+        high=2**20,
+        default=None,
+        optional=True,
+        example=16,
+        doc="sequences a step: pairs, or texts as long as the model's context",
     )
     batch_tokens: int | None = size(high=2**34, default=None, optional=True, doc="tokens a step")
     accumulate: int = size(default=1, doc="parts that a batch is cut into, one after the other, to save memory")

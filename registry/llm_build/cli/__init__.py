@@ -21,6 +21,8 @@ VERBS = {
     "train": "train a spec's model into a run directory",
     "generate": "let a trained model write",
     "eval": "measure a trained model on text",
+    "plugins": "list the installed components, or show one",
+    "new": "write the files of a new plugin",
 }
 
 

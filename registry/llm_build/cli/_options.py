@@ -83,22 +83,26 @@ def run_options(command: F) -> F:
     return cast("F", wrapped)
 
 
-def spec_options(command: F) -> F:
-    """`--set` and `--plugin` for a verb that reads a spec."""
-    wrapped: Any = click.option(
+def plugin_option(command: F) -> F:
+    """`--plugin` for a verb that looks components up."""
+    return click.option(
         "--plugin",
         "plugins",
         multiple=True,
         metavar="MODULE_OR_FILE",
         help="Use the components of a module or a .py file that is not installed as a plugin.",
     )(command)
-    wrapped = click.option(
+
+
+def spec_options(command: F) -> F:
+    """`--set` and `--plugin` for a verb that reads a spec."""
+    wrapped: Any = click.option(
         "--set",
         "sets",
         multiple=True,
         metavar="PATH=EXPRESSION",
         help="Change the spec for this once: dim=256, model.layers[3].attention.heads=8.",
-    )(wrapped)
+    )(plugin_option(command))
     return cast("F", wrapped)
 
 

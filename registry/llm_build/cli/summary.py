@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llm_build.cli._options import DTYPES, read_spec, spec_options, talk_options
+from llm_build.cli._table import show_table
 
 if TYPE_CHECKING:
     from llm_build.cost import Summary
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 HEADINGS = ("part", "times", "component", "parameters", "active", "FLOPs a token")
+NUMERIC = frozenset(HEADINGS) - {"part", "component"}
 
 
 @click.command("summary", short_help="show a spec's layers, parameters, FLOPs and memory")
@@ -52,7 +54,7 @@ def command(spec: str, as_json: bool, dtype: str, sets: Sequence[str], plugins: 
         click.echo(json.dumps({"spec": spec, **found.as_json()}, indent=2))
         return
     if not quiet:
-        _show_table(table(found))
+        show_table(table(found), right=NUMERIC)
         click.echo()
     for line in lines(found):
         click.echo(line)
@@ -116,38 +118,3 @@ def size(count: int) -> str:
     while value >= 1024 and unit < len(UNITS) - 1:
         value, unit = value / 1024, unit + 1
     return f"{value:,.1f} {UNITS[unit]}" if unit else f"{count} B"
-
-
-def _show_table(cells: Sequence[tuple[str, ...]]) -> None:
-    """With lines on a terminal, in plain columns elsewhere; numbers stand to the right."""
-    import sys
-
-    if sys.stdout.isatty():
-        _show_rich(cells)
-        return
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        padded = [_padded(cell, width, place) for place, (cell, width) in enumerate(zip(row, widths, strict=True))]
-        click.echo("  ".join(padded).rstrip())
-
-
-def _padded(cell: str, width: int, place: int) -> str:
-    return cell.rjust(width) if _numeric(place) else cell.ljust(width)
-
-
-def _numeric(place: int) -> bool:
-    return HEADINGS[place] not in {"part", "component"}
-
-
-def _show_rich(cells: Sequence[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table()
-    for place, heading in enumerate(cells[0]):
-        shown.add_column(heading, justify="right" if _numeric(place) else "left")
-    for row in cells[1:]:
-        # as Text, so that brackets in a name are not taken for markup
-        shown.add_row(*map(Text, row))
-    Console().print(shown)

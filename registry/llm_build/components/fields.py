@@ -36,7 +36,8 @@ class FieldSpec:
     """What a field takes and where its value comes from when a config does not state it.
 
     Explicit beats inherited beats derived beats default. `says` is the derivation in words ("dim / heads"). `optional`
-    fields take `none`. `once` marks an inherited part that is built once, where it is stated, and shared.
+    fields take `none`. `once` marks an inherited part that is built once, where it is stated, and shared. `example` is
+    what an example of the component states here, even where it could be left out.
     """
 
     kind: Kind
@@ -46,11 +47,12 @@ class FieldSpec:
     inherit: str | None = None
     optional: bool = False
     once: bool = False
+    example: Any = UNSET
     doc: str = ""
 
     @property
     def required(self) -> bool:
-        return self.default is UNSET and self.derive is None and self.inherit is None
+        return self.default is UNSET and self.derive is None and self.inherit is None and not self.optional
 
 
 def _frozen(value: Any) -> Any:
@@ -71,7 +73,7 @@ def _field(kind: Kind, *, converter: Callable[[Any], Any] = _frozen, **options: 
 
 
 def size(*, low: int = 1, high: int = 2**63 - 1, **options: Any) -> Any:
-    """A whole number. Options here and below: default, derive and says, inherit, optional, doc."""
+    """A whole number. Options here and below: default, derive and says, inherit, optional, example, doc."""
     return _field(SizeKind(low, high), **options)
 
 

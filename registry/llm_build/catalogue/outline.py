@@ -1,0 +1,58 @@
+"""What a class asks, read from its source: its docstring, attributes and signatures as they stand, without bodies."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+
+def outline(module: str, name: str) -> str:
+    """The outline of a class of a module, which is not imported.
+
+    What begins with an underscore is left out: it asks nothing of anyone.
+    """
+    source, tree = _parsed(module)
+    lines = source.splitlines()
+    (node,) = (each for each in tree.body if isinstance(each, ast.ClassDef) and each.name == name)
+    return "\n".join(_class(node, lines)).rstrip()
+
+
+@cache
+def _parsed(module: str) -> tuple[str, ast.Module]:
+    spec = importlib.util.find_spec(module)
+    assert spec is not None, f"{module} is a module of ours"
+    assert spec.origin is not None, f"{module} has a source file"
+    source = Path(spec.origin).read_text(encoding="utf-8")
+    return source, ast.parse(source)
+
+
+def _class(node: ast.ClassDef, lines: list[str]) -> Iterator[str]:
+    yield from lines[node.lineno - 1 : node.body[0].lineno - 1]
+    after = node.lineno
+    for each in node.body:
+        if _private(each):
+            continue
+        if isinstance(each, ast.FunctionDef) and after != node.lineno:
+            yield ""
+        yield from _piece(each, lines)
+        after = each.lineno
+
+
+def _piece(node: ast.stmt, lines: list[str]) -> list[str]:
+    """A statement as it stands; of a method, all up to the end of its docstring."""
+    first, last = node.lineno, node.end_lineno
+    if isinstance(node, ast.FunctionDef):
+        first = min([first, *(each.lineno for each in node.decorator_list)])
+        if ast.get_docstring(node) is not None:
+            last = node.body[0].end_lineno
+    return lines[first - 1 : last]
+
+
+def _private(node: ast.stmt) -> bool:
+    if isinstance(node, ast.FunctionDef):
+        return node.name.startswith("_")
+    targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+    return any(isinstance(each, ast.Name) and each.id.startswith("_") for each in targets)

@@ -1,0 +1,11 @@
+class Thing:
+    """Leaves the tokens with a probability of at least eps, and of those below it the likeliest where it is alone."""
+
+    def __init__(self, config, context):
+        self.eps = config.eps
+
+    def scores(self, logits, seen):
+        """logits and seen [B, V] → [B, V]; -inf is never drawn."""
+        chances = logits.float().softmax(-1)
+        least = chances.amax(-1, keepdim=True).clamp(max=self.eps)
+        return logits.masked_fill(chances < least, float("-inf"))
