@@ -1,8 +1,10 @@
-"""Distributions for the tests: built by hatchling, unpacked into a folder, or made up."""
+"""Distributions for the tests: built by hatchling, installed by pip, unpacked into a folder, or made up."""
 
 from __future__ import annotations
 
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -94,3 +96,21 @@ def unpack(wheel: Path, folder: Path) -> Path:
     with ZipFile(wheel) as archive:
         archive.extractall(folder)
     return folder
+
+
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INPUT": "1"}
+"""With these pip builds with what is here and fetches nothing. (Of the third one pip reads 0 as: no isolation.)"""
+
+
+def environment(folder: Path) -> Path:
+    """The interpreter of a new environment, which has all that this one has; what is installed there stays there."""
+    venv.create(folder)
+    variables = {"base": str(folder), "platbase": str(folder)}
+    own, ours = (Path(sysconfig.get_path("purelib", "venv", each)) for each in (variables, None))
+    (own / "ours.pth").write_text(f"import site; site.addsitedir({str(ours)!r})\n", encoding="utf-8")
+    return Path(sysconfig.get_path("scripts", "venv", variables)) / Path(sys.executable).name
+
+
+def install(python: Path, *projects: Path) -> None:
+    """Install projects by pip, offline, into the environment of an interpreter."""
+    finished(start(python, "-m", "pip", "install", "--quiet", *projects, **OFFLINE))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.processes import QUICKSTART, python
@@ -30,10 +32,28 @@ def imported(program: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["check", str(QUICKSTART)], ["check", "--format", "json", str(QUICKSTART)], ["--help"]]
+    "arguments",
+    [
+        ["check", str(QUICKSTART)],
+        ["check", "--format", "json", str(QUICKSTART)],
+        ["plugins"],
+        ["plugins", "--json"],
+        ["plugins", "--slot", "attention"],
+        ["plugins", "gqa"],
+        ["new", "plugin", "--help"],
+        ["--help"],
+    ],
 )
 def test_a_verb_that_computes_nothing_imports_nothing_slow(arguments: list[str]) -> None:
     assert not imported(VERB.format(arguments=arguments)) & SLOW
+
+
+def test_writing_a_plugin_imports_nothing_slow(tmp_path: Path) -> None:
+    written = f"import os; os.chdir({str(tmp_path)!r})" + VERB.format(
+        arguments=["new", "plugin", "acme-ring", "--slot", "norm"]
+    )
+    assert not imported(written) & SLOW
+    assert (tmp_path / "acme-ring" / "pyproject.toml").is_file()
 
 
 def test_importing_llm_build_imports_nothing_slow() -> None:

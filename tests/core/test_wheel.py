@@ -15,6 +15,7 @@ import pytest
 
 from llm_build.interfaces import PROTOCOLS
 from llm_build.registry import installed
+from llm_build.scaffold import slots
 from tests.packages import build_wheel
 from tests.processes import QUICKSTART, ROOT, finished, python, start
 
@@ -83,8 +84,26 @@ def test_the_wheel_brings_what_is_no_python(wheel: Path) -> None:
         "llm_build/language/grammar.lark",
         "llm_build/language/grammar.tables",
         "llm_build/py.typed",
+        "llm_build/scaffold/templates/pyproject.toml",
         "llm_build_plugins/py.typed",
     }
+
+
+def test_the_wheel_brings_every_template_of_a_plugin(wheel: Path) -> None:
+    names = {name for name in ZipFile(wheel).namelist() if name.startswith("llm_build/scaffold/templates/")}
+    there = (ROOT / "registry" / "llm_build" / "scaffold" / "templates").rglob("*.py")
+    expected = {each.relative_to(ROOT / "registry").as_posix() for each in there}
+    assert len(expected) == 3 * len(slots())
+    assert expected < names
+
+
+def test_a_plugin_is_written_and_listed_without_torch(torch_free: Path, tmp_path: Path) -> None:
+    finished(start(torch_free / "llm-build", "new", "plugin", "acme-ring", "--slot", "norm", cwd=tmp_path))
+    source = tmp_path / "acme-ring" / "src"
+    page = finished(
+        start(torch_free / "llm-build", "plugins", "acme.ring", "--plugin", "acme_ring", cwd=source, PYTHONPATH=source)
+    )
+    assert page.startswith("norm:acme.ring, version 1\n")
 
 
 def test_the_wheel_brings_the_licence_and_the_command(wheel: Path) -> None:

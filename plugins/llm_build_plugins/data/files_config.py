@@ -15,7 +15,9 @@ class files(Config):
     The files are looked up and read when a run starts, not when the spec is checked.
     """
 
-    paths: tuple[str, ...] = many(path(), least=1, example=["books/**/*.txt"], doc="files or globs; `**` is any number of folders")
+    paths: tuple[str, ...] = many(
+        path(), least=1, example=["books/**/*.txt"], doc="files or globs; `**` is any number of folders"
+    )
     held_out: Share = share(default=Share.percent(5), doc="share of the text that is never trained on")
     seed: int = size(low=0, default=0, doc="which documents are held out")
 

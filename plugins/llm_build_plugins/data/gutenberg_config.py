@@ -19,7 +19,9 @@ class gutenberg(Config):
     may be a stranger's, so it cannot name one.
     """
 
-    books: tuple[int, ...] = many(size(), least=1, example=[84, 1342], doc="numbers of books, as in gutenberg.org/ebooks/84")
+    books: tuple[int, ...] = many(
+        size(), least=1, example=[84, 1342], doc="numbers of books, as in gutenberg.org/ebooks/84"
+    )
     held_out: Share = share(default=Share.percent(5), doc="share of the text that is never trained on")
     seed: int = size(low=0, default=0, doc="which books are held out")
 

@@ -17,7 +17,9 @@ class pairs(Config):
     all held out.
     """
 
-    paths: tuple[str, ...] = many(path(), least=1, example=["pairs/*.tsv"], doc="files or globs; `**` is any number of folders")
+    paths: tuple[str, ...] = many(
+        path(), least=1, example=["pairs/*.tsv"], doc="files or globs; `**` is any number of folders"
+    )
     held_out: Share = share(default=Share.percent(5), doc="share of the text that is never trained on")
     seed: int = size(low=0, default=0, doc="which pairs are held out")
 

@@ -28,7 +28,11 @@ class encoder_decoder(Config):
     position: Config | None = part("position", optional=True, doc="of both stacks, unless they state their own")
     embedding: Config = part("embedding", default="token")
     encoder: Any = part("stack", doc="reads the source; its layers see all of it")
-    decoder: Any = part("stack", doc="writes; its layers see what came before, and through `cross` the source")
+    decoder: Any = part(
+        "stack",
+        example="stack { layers = block { attention = mha { heads = 8 }, cross = mha { heads = 8 }, ffn = mlp } }",
+        doc="writes; its layers see what came before, and through `cross` the source",
+    )
     head: Config = part("head", default="linear")
     initialiser: Config = part("initialiser", default="normal")
 

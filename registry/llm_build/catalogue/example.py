@@ -20,9 +20,22 @@ def example(cls: type[Config], registry: Registry, inside: frozenset[str] = froz
     Raises `PluginError` where a field states an example that it does not take.
     """
     info = cls.__component__
-    shown = {name: spec for name, spec in field_specs(cls).items() if spec.required or spec.example is not UNSET}
+    shown = {name: spec for name, spec in field_specs(cls).items() if _is_shown(spec, registry)}
     stated = [f"{name} = {_value(info.id, name, spec, registry, inside)}" for name, spec in shown.items()]
     return f"{info.name} {{ {', '.join(stated)} }}" if stated else info.name
+
+
+def _is_shown(spec: FieldSpec, registry: Registry) -> bool:
+    return spec.required or spec.example is not UNSET or _needs_telling(spec, registry)
+
+
+def _needs_telling(spec: FieldSpec, registry: Registry) -> bool:
+    """Whether the default is a component that does not stand without being told something."""
+    if not isinstance(spec.kind, PartKind) or not isinstance(spec.default, str):
+        return False
+    for cls in _classes(spec.kind.slot, [spec.default], registry):
+        return any(each.required or _needs_telling(each, registry) for each in field_specs(cls).values())
+    return False
 
 
 def _value(identity: str, name: str, spec: FieldSpec, registry: Registry, inside: frozenset[str]) -> str:
@@ -37,7 +50,9 @@ def _value(identity: str, name: str, spec: FieldSpec, registry: Registry, inside
 
 def _part(spec: FieldSpec, registry: Registry, inside: frozenset[str]) -> str:
     assert isinstance(spec.kind, PartKind | PartsKind)
-    named = [] if spec.example is UNSET else [str(spec.example)]
+    if spec.example is not UNSET:
+        return str(spec.example)
+    named = [spec.default] if isinstance(spec.default, str) else []
     for cls in _classes(spec.kind.slot, named, registry):
         if cls.__component__.id not in inside:
             return example(cls, registry, inside)

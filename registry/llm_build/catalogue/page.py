@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from inspect import cleandoc
 from typing import Any
 
 import attrs
@@ -11,17 +12,23 @@ from llm_build.catalogue.example import example
 from llm_build.components import UNSET, Config, FieldSpec, ManyKind, PartKind, PartsKind, field_specs
 from llm_build.components.kinds import Kind
 from llm_build.errors import PluginError
+from llm_build.language.writer import write_component
 from llm_build.registry import Entry, Owner, Registry
+from llm_build.resolve.raising import raised
 
 
 @attrs.frozen(kw_only=True)
 class FieldLine:
-    """A field: what it takes in words, the same for programs, and what it is where a spec says nothing."""
+    """A field: what it takes in words, the same for programs, and what it is where a spec says nothing.
+
+    `default` is the text of a spec, None where there is none to be had without surroundings.
+    """
 
     name: str
     takes: str
     kind: dict[str, Any]
     required: bool
+    default: str | None
     unstated: str
     doc: str
 
@@ -61,7 +68,7 @@ def _page(entry: Entry, registry: Registry) -> Page:
         version=info.version,
         owner=entry.owner,
         capabilities=tuple(sorted(info.capabilities)),
-        doc=info.doc,
+        doc=cleandoc(info.doc),
         fields=[_line(name, spec) for name, spec in field_specs(cls).items()],
         example=example(cls, registry),
         taken_by=list(_takers(entry.slot, registry)),
@@ -74,6 +81,7 @@ def _line(name: str, spec: FieldSpec) -> FieldLine:
         takes=spec.kind.describe() + (", or none" if spec.optional else ""),
         kind={**_kind(spec.kind), "optional": spec.optional},
         required=spec.required,
+        default=_default(spec),
         unstated="must be stated" if spec.required else _unstated(spec),
         doc=spec.doc,
     )
@@ -81,30 +89,30 @@ def _line(name: str, spec: FieldSpec) -> FieldLine:
 
 def _kind(kind: Kind) -> dict[str, Any]:
     """The kind of a field by name, with its bounds."""
-    bounds = {each.name: getattr(kind, each.name) for each in attrs.fields(type(kind))} if attrs.has(type(kind)) else {}
+    cls = type(kind)
+    bounds: dict[str, Any] = (
+        {each.name: getattr(kind, each.name) for each in attrs.fields(cls)} if attrs.has(cls) else {}
+    )
     if isinstance(kind, ManyKind):
         bounds["of"] = _kind(kind.of)
     stated = {name: value for name, value in bounds.items() if value is not None}
-    return {"kind": type(kind).__name__.removesuffix("Kind").lower(), **stated}
+    return {"kind": cls.__name__.removesuffix("Kind").lower(), **stated}
 
 
 def _unstated(spec: FieldSpec) -> str:
     """Where the value comes from: what surrounds it beats a derivation, and that beats a default."""
     ways = [f"{spec.inherit} of what is around it"] if spec.inherit else []
-    if spec.derive is not None:
-        ways.append(spec.says or "derived")
-    elif spec.default is not UNSET:
-        ways.append(_default(spec))
-    elif spec.optional:
-        ways.append("none")
-    return ", else ".join(ways)
+    last = (spec.says or "derived") if spec.derive is not None else _default(spec)
+    return ", else ".join([*ways, last] if last is not None else ways)
 
 
-def _default(spec: FieldSpec) -> str:
-    if spec.default is None:
+def _default(spec: FieldSpec) -> str | None:
+    if spec.derive is not None or (spec.default is UNSET and not spec.optional):
+        return None
+    if spec.default is UNSET or spec.default is None:
         return "none"
     if isinstance(spec.default, Config):
-        return spec.default.__component__.name
+        return write_component(raised(spec.default))
     if isinstance(spec.kind, PartKind | PartsKind):
         return str(spec.default)
     return spec.kind.write(spec.kind.accept(spec.default))

@@ -83,9 +83,10 @@ def _show_listing(found: Listing) -> None:
         for each in found.rows
     ]
     show_table([HEADINGS, *cells])
-    if found.failed:
+    unusable = [*map(str, found.failed), *found.twice]
+    if unusable:
         click.echo("\ncannot be used:")
-    for each in (*found.failed, *found.twice):
+    for each in unusable:
         click.echo(f"  {each}")
 
 
@@ -120,4 +121,4 @@ def _head(page: Page) -> Iterator[str]:
         yield f"capabilities: {' '.join(page.capabilities)}"
     if page.doc:
         yield ""
-        yield from (line.removeprefix("    ") for line in page.doc.splitlines())
+        yield page.doc

@@ -37,7 +37,7 @@ class FieldSpec:
 
     Explicit beats inherited beats derived beats default. `says` is the derivation in words ("dim / heads"). `optional`
     fields take `none`. `once` marks an inherited part that is built once, where it is stated, and shared. `example` is
-    what an example of the component states here, even where it could be left out.
+    what an example of the component states here, even where it could be left out; of a part it is the text of a spec.
     """
 
     kind: Kind

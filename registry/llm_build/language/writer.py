@@ -28,6 +28,11 @@ def write_spec(root: Written) -> str:
     return "\n\n".join([f"llm {EDITION}", *writer.lets, *body]) + "\n"
 
 
+def write_component(component: Written) -> str:
+    """The text of one component, as it stands behind the `=` of a field. Its layers, if any, must be equal."""
+    return _Writer().value(component, 0)
+
+
 class _Writer:
     def __init__(self) -> None:
         self.lets: list[str] = []

@@ -7,7 +7,7 @@ def four_dims(config, context):
 
 @component("ffn:acme.thing", module="acme_thing.module:Thing")
 class thing(Config):
-    """A gated linear unit without biases: down(sigmoid(gate(x)) · up(x)) (Shazeer 2020, equation 5)."""
+    """A gated linear unit without biases: down(sigmoid(gate(x)) · up(x)) (Shazeer 2020, equation 6)."""
 
     hidden: int = size(high=2**24, derive=four_dims, says="4 * dim", doc="the width inside")
 

@@ -3,7 +3,7 @@ from llm_build import Config, Problem, component, hookimpl, size
 
 @component("router:acme.thing", module="acme_thing.module:Thing")
 class thing(Config):
-    """The k largest of one sigmoid an expert, divided by their sum (DeepSeek-AI 2024, "DeepSeek-V3", equations 13 to 15)."""
+    """The k largest of one sigmoid an expert, divided by their sum (DeepSeek-AI 2024, equations 13 to 15)."""
 
     k: int = size(high=2**16, example=2, doc="experts a position")
 
