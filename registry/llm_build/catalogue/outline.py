@@ -1,4 +1,4 @@
-"""What a class asks, read from its source: its docstring, attributes and signatures as they stand, without bodies."""
+"""What a class or a function asks, read from its source: its docstring, attributes and signatures as they stand, without bodies."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 
 
 def outline(module: str, name: str) -> str:
-    """The outline of a class of a module, which is not imported.
+    """The outline of a class or a function of a module, which is not imported.
 
     What begins with an underscore is left out: it asks nothing of anyone.
     """
     source, tree = _parsed(module)
     lines = source.splitlines()
-    (node,) = (each for each in tree.body if isinstance(each, ast.ClassDef) and each.name == name)
-    return "\n".join(_class(node, lines)).rstrip()
+    (node,) = (each for each in tree.body if isinstance(each, ast.ClassDef | ast.FunctionDef) and each.name == name)
+    return "\n".join(_class(node, lines) if isinstance(node, ast.ClassDef) else _piece(node, lines))
 
 
 @cache
@@ -30,25 +30,26 @@ def _parsed(module: str) -> tuple[str, ast.Module]:
 
 
 def _class(node: ast.ClassDef, lines: list[str]) -> Iterator[str]:
+    """The head, and each piece that is no secret, with blank lines where the source has them."""
     yield from lines[node.lineno - 1 : node.body[0].lineno - 1]
-    after = node.lineno
     for each in node.body:
-        if _private(each):
-            continue
-        if isinstance(each, ast.FunctionDef) and after != node.lineno:
-            yield ""
-        yield from _piece(each, lines)
-        after = each.lineno
+        if not _private(each):
+            if not lines[_first(each) - 2]:
+                yield ""
+            yield from _piece(each, lines)
 
 
 def _piece(node: ast.stmt, lines: list[str]) -> list[str]:
     """A statement as it stands; of a method, all up to the end of its docstring."""
-    first, last = node.lineno, node.end_lineno
-    if isinstance(node, ast.FunctionDef):
-        first = min([first, *(each.lineno for each in node.decorator_list)])
-        if ast.get_docstring(node) is not None:
-            last = node.body[0].end_lineno
-    return lines[first - 1 : last]
+    last = node.end_lineno
+    if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) is not None:
+        last = node.body[0].end_lineno
+    return lines[_first(node) - 1 : last]
+
+
+def _first(node: ast.stmt) -> int:
+    """The line where a statement begins, its decorators included."""
+    return min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
 
 
 def _private(node: ast.stmt) -> bool:

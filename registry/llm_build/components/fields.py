@@ -52,6 +52,7 @@ class FieldSpec:
 
     @property
     def required(self) -> bool:
+        """Whether a value must be stated, as nothing else gives one."""
         return self.default is UNSET and self.derive is None and self.inherit is None and not self.optional
 
 
