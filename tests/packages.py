@@ -111,6 +111,6 @@ def environment(folder: Path) -> Path:
     return Path(sysconfig.get_path("scripts", "venv", variables)) / Path(sys.executable).name
 
 
-def install(python: Path, *projects: Path) -> None:
+def install_into(python: Path, *projects: Path) -> None:
     """Install projects by pip, offline, into the environment of an interpreter."""
     finished(start(python, "-m", "pip", "install", "--quiet", *projects, **OFFLINE))

@@ -13,8 +13,7 @@ from llm_build.catalogue import example
 from llm_build.cli._table import show_table
 from llm_build.errors import PluginError
 from llm_build.registry import Registry, installed
-from tests.core.test_plugins import BROKEN, CLAIM
-from tests.packages import ACME_FILE, make_up
+from tests.packages import ACME_FILE, NOTHING, build_wheel, install, write_project
 from tests.processes import Done, finished, llm_build, python
 
 BUILT_IN = [entry for entry in installed().entries() if entry.owner.distribution == "llm-build"]
@@ -66,13 +65,22 @@ for entry in list(registry.entries()):
                 print(entry.id, field.name)
         print(entry.id)
 """
-BROKEN_CONFIG = """
+GONE = """
 from llm_build import hookimpl
 
 @hookimpl
 def llm_components():
-    return {"norm:acme.gone": "gone:gone"}
+    return {"norm:acme.gone": "acme_one:gone"}
 """
+RULE = """
+@hookimpl
+def llm_rules():
+    return [no_such_thing]
+
+def no_such_thing(spec):
+    return iter(())
+"""
+BAD = "raise ValueError('by hand')"
 
 
 def listed(done: Done) -> dict[str, Any]:
@@ -100,7 +108,7 @@ def test_every_component_is_listed_with_who_brings_it() -> None:
         "doc": "Grouped-query attention: heads / kv_heads query heads share each head of keys and values.",
     }
     assert all(each["doc"] for each in found["components"])
-    assert (found["failed"], found["claimed_twice"]) == ([], [])
+    assert [found[each] for each in ("rules", "failed", "claimed_twice", "left_out")] == [[], [], [], []]
 
 
 def test_the_columns_hold_the_same() -> None:
@@ -122,37 +130,52 @@ def test_a_slot_is_listed_alone_with_what_it_asks() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-def test_what_cannot_be_used_is_listed_with_the_reason_and_stops_nobody(kind: str, tmp_path: Path) -> None:
-    text, reason = BROKEN[kind]
-    broken = make_up(tmp_path / "broken", "a_broken_one", text, distribution="a-broken-one", version="3.2")
-    found = listed(llm_build("plugins", "--json", PYTHONPATH=broken))
-    assert len(found["components"]) == len(BUILT_IN)
-    (failed,) = found["failed"]
-    assert (failed["distribution"], failed["version"], failed["entry"]) == ("a-broken-one", "3.2", "a_broken_one")
-    assert reason in failed["reason"]
-    said = finished(llm_build("plugins", PYTHONPATH=broken))
-    assert "a_broken_one of a-broken-one 3.2" in said.partition("cannot be used:")[2]
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to put on the path, with plugins in it: two claim one id, one has a rule, two are broken."""
+    texts = {"acme-gone": GONE, "acme-twin": NOTHING, "bad-one": BAD, "good-one": NOTHING + RULE}
+    folder = tmp_path_factory.mktemp("plugins")
+    projects = {name: write_project(folder / name, name, "3.2", text) for name, text in texts.items()}
+    wheels = [build_wheel(project, folder / "wheels" / name) for name, project in projects.items()]
+    return install(folder / "installed", *wheels)
 
 
-def test_a_component_whose_config_is_gone_is_listed_as_unusable(tmp_path: Path) -> None:
-    folder = make_up(tmp_path / "gone", "gone", BROKEN_CONFIG, distribution="acme-gone")
-    found = listed(llm_build("plugins", "--json", PYTHONPATH=folder))
-    assert [each["component"] for each in found["components"] if each["distribution"] == "acme-gone"] == []
-    (failed,) = found["failed"]
-    assert "norm:acme.gone of acme-gone 1.0 cannot be imported from gone:gone" in failed["reason"]
+def test_what_cannot_be_used_is_listed_with_reason_and_remedy_and_stops_nobody(plugins: Path) -> None:
+    found = listed(llm_build("plugins", "--json", PYTHONPATH=plugins))
+    assert sum(each["distribution"] == "llm-build" for each in found["components"]) == len(BUILT_IN)
+    bad, gone = sorted(found["failed"], key=lambda each: each["distribution"], reverse=True)
+    assert (bad["distribution"], bad["version"], bad["entry"]) == ("bad-one", "3.2", "bad_one")
+    assert (bad["reason"], bad["usable"]) == ("ValueError: by hand", False)
+    assert "pip uninstall bad-one" in bad["remedy"]
+    assert "norm:acme.gone of acme-gone 3.2 cannot be imported from acme_one:gone" in gone["reason"]
+    said = finished(llm_build("plugins", PYTHONPATH=plugins)).partition("cannot be used:")[2]
+    assert "bad_one of bad-one 3.2: ValueError: by hand; ask its author" in said
+    assert "acme.gone" in said
 
 
-def test_an_id_that_two_claim_is_listed_with_both(tmp_path: Path) -> None:
-    folder = make_up(tmp_path / "claim", "claim", CLAIM, distribution="acme-claim")
-    found = listed(llm_build("plugins", "--json", PYTHONPATH=folder))
-    assert sorted(each["distribution"] for each in found["components"] if each["component"] == "rms") == [
-        "acme-claim",
-        "llm-build",
-    ]
+def test_an_id_that_two_claim_is_listed_with_both(plugins: Path) -> None:
+    found = listed(llm_build("plugins", "--json", "--slot", "norm", PYTHONPATH=plugins))
+    owners = {each["distribution"] for each in found["components"] if each["component"] == "acme.nothing"}
+    assert owners == {"acme-twin", "good-one"}
     (twice,) = found["claimed_twice"]
-    assert "norm:rms is claimed by" in twice
-    assert "acme-claim 1.0" in finished(llm_build("plugins", PYTHONPATH=folder)).partition("cannot be used:")[2]
+    assert "norm:acme.nothing is claimed by" in twice
+    assert twice in finished(llm_build("plugins", PYTHONPATH=plugins)).partition("cannot be used:")[2]
+
+
+def test_rules_are_listed_with_who_brings_them(plugins: Path) -> None:
+    found = listed(llm_build("plugins", "--json", PYTHONPATH=plugins))
+    assert [(each["rule"], each["distribution"]) for each in found["rules"]] == [("no_such_thing", "good-one")]
+    assert "rules over whole specs:\n  no_such_thing of good-one 3.2\n" in finished(
+        llm_build("plugins", PYTHONPATH=plugins)
+    )
+
+
+def test_what_the_allow_list_leaves_out_is_listed_by_name(plugins: Path) -> None:
+    alone = {"PYTHONPATH": plugins, "LLM_BUILD_PLUGINS": "good-one"}
+    found = listed(llm_build("plugins", "--json", **alone))
+    assert sorted(found["left_out"]) == ["acme-gone 3.2", "acme-twin 3.2", "bad-one 3.2"]
+    assert (found["failed"], found["claimed_twice"]) == ([], [])
+    assert "left out by LLM_BUILD_PLUGINS:\n" in finished(llm_build("plugins", **alone))
 
 
 def test_a_file_that_is_named_is_listed_too(tmp_path: Path) -> None:

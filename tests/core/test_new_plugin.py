@@ -13,7 +13,7 @@ import pytest
 from llm_build.errors import PluginError
 from llm_build.interfaces import PROTOCOLS
 from llm_build.scaffold import names_of, new_plugin, slots
-from tests.packages import environment, install
+from tests.packages import environment, install_into
 from tests.processes import finished, llm_build, start
 
 SLOTS = {
@@ -68,7 +68,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(desk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment in which all of them are installed."""
     python = environment(tmp_path_factory.mktemp("environment"))
-    install(python, *desk.iterdir())
+    install_into(python, *desk.iterdir())
     return python
 
 
@@ -128,7 +128,7 @@ def test_what_is_written_is_tidy(slot: str, desk: Path) -> None:
         ("acme-ring-", "write acme-ring"),
         ("", "write acme-norm"),
         ("acme-lambda", "lambda, a word of Python"),
-        ("llm-build", "a package llm_build is installed already"),
+        ("llm-build", "llm is a word of the language"),
         ("model-ring", "model"),
         ("acme-hookimpl", "would hide hookimpl"),
         ("acme-llm-components", "would hide llm_components"),
@@ -138,6 +138,15 @@ def test_a_name_that_could_not_be_used_is_refused(name: str, said: str, tmp_path
     with pytest.raises(PluginError, match=said):
         write(name, "norm", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_package_that_is_installed_is_never_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "site" / "acme_there").mkdir(parents=True)
+    (tmp_path / "site" / "acme_there" / "__init__.py").touch()
+    write("acme-there", "norm", tmp_path / "before")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    with pytest.raises(PluginError, match="a package acme_there is installed already"):
+        write("acme-there", "norm", tmp_path / "after")
 
 
 def test_what_is_there_is_never_written_over(tmp_path: Path) -> None:
@@ -165,7 +174,7 @@ def test_a_written_test_fails_where_the_module_is_wrong(python: Path, tmp_path: 
     (module,) = (each for each in write("acme-other", "norm", tmp_path) if each.name == "module.py")
     text = module.read_text(encoding="utf-8").replace("rms_norm(x,", "rms_norm(x[0],")
     module.write_text(text, encoding="utf-8")
-    install(python, tmp_path / "acme-other")
+    install_into(python, tmp_path / "acme-other")
     assert "1 failed" in start(python, "-m", "pytest", "-q", cwd=tmp_path / "acme-other").stdout
 
 

@@ -27,43 +27,69 @@ class Row:
 
 @attrs.frozen(kw_only=True)
 class Failure:
-    """A plugin, or one of its components, that cannot be used."""
+    """What is wrong with a plugin, or with one of its components. With `usable` it is used all the same."""
 
     distribution: str
     version: str
     entry: str
     reason: str
+    remedy: str
+    usable: bool
 
     def __str__(self) -> str:
-        return f"{self.entry} of {f'{self.distribution} {self.version}'.strip()}: {self.reason}"
+        return f"{self.entry} of {f'{self.distribution} {self.version}'.strip()}: {self.reason}; {self.remedy}"
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
+class Rule:
+    """A check over whole specs, and who brings it."""
+
+    distribution: str
+    version: str
+    entry: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} of {f'{self.distribution} {self.version}'.strip()}"
+
+
+@attrs.frozen(kw_only=True)
 class Listing:
-    """`twice` says of each id that several plugins claim who they are."""
+    """`twice` says of each id that several plugins claim who they are, `left_out` whom the allow list leaves out."""
 
     rows: Sequence[Row]
+    rules: Sequence[Rule]
     failed: Sequence[Failure]
     twice: Sequence[str]
+    left_out: Sequence[str]
 
     def as_json(self) -> dict[str, Any]:
         return {
             "components": [attrs.asdict(each) for each in self.rows],
+            "rules": [attrs.asdict(each) for each in self.rules],
             "failed": [attrs.asdict(each) for each in self.failed],
             "claimed_twice": list(self.twice),
+            "left_out": list(self.left_out),
         }
 
 
 def listing(registry: Registry, slot: str | None = None) -> Listing:
     """Every component, or those of a slot, by slot and name; every failure. Each config class is imported for it."""
-    rows, failed = [], [_failure(each.owner, each.message) for each in registry.faults]
+    rows = []
+    failed = [_failure(each.owner, each.message, each.remedy, each.usable) for each in registry.faults]
     for entry in registry.entries():
         if slot in (None, entry.slot):
             try:
                 rows.append(_row(entry))
             except PluginError as fault:
-                failed.append(_failure(entry.owner, str(fault)))
-    return Listing(rows, failed, list(_twice(registry, slot)))
+                failed.append(_failure(entry.owner, str(fault), entry.owner.remedy(), usable=False))
+    return Listing(
+        rows=rows,
+        rules=[Rule(**_named(each.owner), rule=each.name) for each in registry.rules],
+        failed=failed,
+        twice=list(_twice(registry, slot)),
+        left_out=[str(each.owner) for each in registry.plugins if each.left_out],
+    )
 
 
 def _row(entry: Entry) -> Row:
@@ -77,8 +103,8 @@ def _row(entry: Entry) -> Row:
     )
 
 
-def _failure(owner: Owner, reason: str) -> Failure:
-    return Failure(**_named(owner), reason=reason)
+def _failure(owner: Owner, reason: str, remedy: str, usable: bool) -> Failure:
+    return Failure(**_named(owner), reason=reason, remedy=remedy, usable=usable)
 
 
 def _named(owner: Owner) -> dict[str, str]:

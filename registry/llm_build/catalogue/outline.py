@@ -1,4 +1,4 @@
-"""What a class or a function asks, read from its source: its docstring, attributes and signatures as they stand, without bodies."""
+"""What a class or a function asks, read from its source: docstrings, attributes and signatures, without bodies."""
 
 from __future__ import annotations
 

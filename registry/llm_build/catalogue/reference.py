@@ -1,4 +1,4 @@
-"""The reference of all slots as one page of Markdown, made of the code: what each asks of a module, what it is given."""
+"""The reference of all slots as one page of Markdown, made of the code: what each asks of a module, what it gets."""
 
 from __future__ import annotations
 

@@ -83,11 +83,15 @@ def _show_listing(found: Listing) -> None:
         for each in found.rows
     ]
     show_table([HEADINGS, *cells])
-    unusable = [*map(str, found.failed), *found.twice]
-    if unusable:
-        click.echo("\ncannot be used:")
-    for each in unusable:
-        click.echo(f"  {each}")
+    sections = {
+        "rules over whole specs": [str(each) for each in found.rules],
+        "cannot be used": [*(str(each) for each in found.failed if not each.usable), *found.twice],
+        "is used, but should be mended": [str(each) for each in found.failed if each.usable],
+        "left out by LLM_BUILD_PLUGINS": found.left_out,
+    }
+    for heading, lines in sections.items():
+        if lines:
+            click.echo("\n".join([f"\n{heading}:", *(f"  {line}" for line in lines)]))
 
 
 def _show_slot(slot: str) -> None:
