@@ -95,7 +95,7 @@ def test_its_names_follow_from_the_one_given(tmp_path: Path) -> None:
     text = "".join(each.read_text(encoding="utf-8") for each in write("acme-scale-norm", "norm", tmp_path))
     for expected in (
         'name = "acme-scale-norm"',
-        'acme-scale-norm = "acme_scale_norm"',
+        'entry-points."llm_build.v1".acme-scale-norm = "acme_scale_norm"',
         '@component("norm:acme.scale_norm", module="acme_scale_norm.module:ScaleNorm")',
         "class scale_norm(Config)",
         "class ScaleNorm(nn.Module)",
@@ -170,10 +170,11 @@ def test_all_that_is_written_passes_its_tests_where_it_is_installed(python: Path
 
 
 @pytest.mark.slow
-def test_a_written_test_fails_where_the_module_is_wrong(python: Path, tmp_path: Path) -> None:
+def test_a_written_test_fails_where_the_module_is_wrong(tmp_path: Path) -> None:
     (module,) = (each for each in write("acme-other", "norm", tmp_path) if each.name == "module.py")
     text = module.read_text(encoding="utf-8").replace("rms_norm(x,", "rms_norm(x[0],")
     module.write_text(text, encoding="utf-8")
+    python = environment(tmp_path / "environment")
     install_into(python, tmp_path / "acme-other")
     assert "1 failed" in start(python, "-m", "pytest", "-q", cwd=tmp_path / "acme-other").stdout
 

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -17,26 +16,13 @@ from llm_build import load
 from llm_build.diagnostics import Source, render
 from llm_build.registry import installed
 from llm_build.resolve import read
+from tests.fences import Fence, commands_of, fences_of
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-class Fence(NamedTuple):
-    """A fenced block, with the comment that stands right above it."""
-
-    note: str
-    language: str
-    file: str
-    text: str
-
-
-FENCES = [
-    Fence(note or "", language, file or "", text)
-    for note, language, file, text in re.findall(
-        r"(?:<!-- test: (.*?) -->\n)?```(\w+)(?: file=(\S+))?\n(.*?)```", README, re.DOTALL
-    )
-]
+FENCES = fences_of(README)
 
 
 def fences(language: str) -> list[Fence]:
@@ -85,19 +71,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def commands() -> list[tuple[str, str]]:
-    """Each command of the README with the output that stands below it, if any does."""
-    found = []
-    for fence in fences("console"):
-        for part in fence.text.split("$ ")[1:]:
-            line, _, output = part.partition("\n")
-            found.append((line, output))
-    return found
-
-
 @pytest.mark.slow
 def test_the_commands_run_and_then_the_snippets(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for line, output in commands():
+    for line, output in (each for fence in fences("console") for each in commands_of(fence)):
         program, *arguments = shlex.split(line)
         assert program == "llm-build"
         done = subprocess.run(

@@ -49,7 +49,8 @@ def _piece(node: ast.stmt, lines: list[str]) -> list[str]:
 
 def _first(node: ast.stmt) -> int:
     """The line where a statement begins, its decorators included."""
-    return min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(each.lineno for each in decorators)])
 
 
 def _private(node: ast.stmt) -> bool:
