@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from llm_build import Config, component, number, part, size
-from llm_build.catalogue import example
+from llm_build import Config, component, hookimpl, number, part, size
+from llm_build.catalogue import example, pages
 from llm_build.cli._table import show_table
 from llm_build.errors import PluginError
-from llm_build.registry import Registry, installed
+from llm_build.registry import Owner, Registry, installed
 from tests.packages import ACME_FILE, NOTHING, build_wheel, install, write_project
 from tests.processes import Done, finished, llm_build, python
 
@@ -88,7 +89,7 @@ def listed(done: Done) -> dict[str, Any]:
     return found
 
 
-def page(name: str, *more: str | Path) -> dict[str, Any]:
+def page_of(name: str, *more: str | Path) -> dict[str, Any]:
     (found,) = json.loads(finished(llm_build("plugins", name, "--json", *more)))
     return found  # type: ignore[no-any-return]
 
@@ -182,11 +183,11 @@ def test_a_file_that_is_named_is_listed_too(tmp_path: Path) -> None:
     (tmp_path / "nothing.py").write_text(ACME_FILE, encoding="utf-8")
     found = listed(llm_build("plugins", "--json", "--plugin", tmp_path / "nothing.py"))
     assert "acme.nothing" in [each["component"] for each in found["components"]]
-    assert page("acme.nothing", "--plugin", tmp_path / "nothing.py")["id"] == "norm:acme.nothing"
+    assert page_of("acme.nothing", "--plugin", tmp_path / "nothing.py")["id"] == "norm:acme.nothing"
 
 
 def test_a_page_shows_fields_types_defaults_and_bounds() -> None:
-    found = page("gqa")
+    found = page_of("gqa")
     assert (found["id"], found["version"], found["owner"]["entry"]) == ("attention:gqa", 1, "builtin.attention")
     assert "Source: Ainslie et al. 2023" in found["doc"]
     fields = {each["name"]: each for each in found["fields"]}
@@ -218,7 +219,7 @@ def test_a_page_says_the_same_to_people() -> None:
 def test_a_name_that_several_slots_have_shows_all_of_them() -> None:
     both = json.loads(finished(llm_build("plugins", "linear", "--json")))
     assert [each["id"] for each in both] == ["head:linear", "schedule:linear"]
-    assert page("schedule:linear")["id"] == page("linear", "--slot", "schedule")["id"] == "schedule:linear"
+    assert page_of("schedule:linear")["id"] == page_of("linear", "--slot", "schedule")["id"] == "schedule:linear"
 
 
 @pytest.mark.parametrize(
@@ -245,12 +246,30 @@ def test_every_example_and_every_default_can_be_written_into_a_spec(tmp_path: Pa
     assert "block:block placement" in said
 
 
+def having(*classes: type[Config]) -> Registry:
+    """A registry with these components alone."""
+    registry = Registry()
+    plugin = SimpleNamespace(llm_components=hookimpl(lambda: list(classes)))
+    registry.add(Owner(distribution="acme", version="1", entry="acme"), lambda: plugin)
+    assert not registry.faults
+    return registry
+
+
 def test_an_example_never_stands_in_itself() -> None:
     @component("ffn:acme.deep", module="acme:Deep")
     class deep(Config):
         inner: Config = part("ffn")
 
-    assert example(deep, Registry()) == "acme.deep { inner = … }"
+    assert example(deep, having(deep)) == "acme.deep { inner = … }"
+
+
+def test_what_is_derived_has_no_default() -> None:
+    @component("ffn:acme.three", module="acme:Three")
+    class three(Config):
+        hidden: int | None = size(derive=lambda config, context: 3, says="three", optional=True)
+
+    (page,) = pages("acme.three", having(three))
+    assert (page.fields[0].default, page.fields[0].unstated) == (None, "three")
 
 
 def test_an_example_is_within_the_bounds() -> None:

@@ -94,6 +94,7 @@ def test_a_norm_is_four_files_and_thirty_lines(tmp_path: Path) -> None:
 def test_its_names_follow_from_the_one_given(tmp_path: Path) -> None:
     text = "".join(each.read_text(encoding="utf-8") for each in write("acme-scale-norm", "norm", tmp_path))
     for expected in (
+        'build-backend = "hatchling.build"',
         'name = "acme-scale-norm"',
         'entry-points."llm_build.v1".acme-scale-norm = "acme_scale_norm"',
         '@component("norm:acme.scale_norm", module="acme_scale_norm.module:ScaleNorm")',

@@ -1,4 +1,4 @@
-from llm_build import Context, build, load, write
+from llm_build import Context, ParameterGroup, build, load, write
 from torch import equal, tensor
 
 SPEC = """llm 1
@@ -15,12 +15,13 @@ def test_text_becomes_an_optimizer_and_text_again():
     assert load(write(spec)) == spec
 
 
-def test_every_parameter_moves():
+def test_every_parameter_moves_as_it_asks():
     spec = load(SPEC)
     model = build(spec, seed=0)
+    model.norm.parameter_groups = {"weight": ParameterGroup(decay=False, matrix=False, lr=2.0)}
     made = spec.train.optimizer.build(Context()).make(model)
     before = [each.detach().clone() for each in model.parameters()]
     model(tensor([[1, 2, 3, 4]])).square().mean().backward()
     made.step()
     assert not any(equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
-    assert {group["weight_decay"] for group in made.param_groups} == {0.0, 0.1}
+    assert {(group["lr"], group["weight_decay"]) for group in made.param_groups} == {(0.01, 0.0), (0.01, 0.1), (0.02, 0.0)}
