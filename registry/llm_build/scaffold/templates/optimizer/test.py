@@ -24,4 +24,8 @@ def test_every_parameter_moves_as_it_asks():
     model(tensor([[1, 2, 3, 4]])).square().mean().backward()
     made.step()
     assert not any(equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
-    assert {(group["lr"], group["weight_decay"]) for group in made.param_groups} == {(0.01, 0.0), (0.01, 0.1), (0.02, 0.0)}
+    assert {(group["lr"], group["weight_decay"]) for group in made.param_groups} == {
+        (0.01, 0.0),
+        (0.01, 0.1),
+        (0.02, 0.0),
+    }
