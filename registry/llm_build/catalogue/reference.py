@@ -1,4 +1,7 @@
-"""The reference of all slots as one page of Markdown, made of the code: what each asks of a module, what it gets."""
+"""The reference of all slots as one page of Markdown, made of the code: what each asks of a module, what it gets.
+
+It brings torch: to find a module is to import its package.
+"""
 
 from __future__ import annotations
 
