@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -21,9 +22,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tokenised data of a test run lies in a folder of its own, and training takes one thread."""
+    """What a test run caches lies in a folder of its own; training takes one thread; wandb is silent, and ends."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLM_BUILD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        for name in ("WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+            patch.setenv(name, str(tmp_path_factory.mktemp("wandb")))
+        patch.setenv("WANDB_SILENT", "true")
+        patch.delenv("WANDB_API_KEY", raising=False)
         # the models are tiny: handing them to other threads takes longer than the work
         patch.setenv("OMP_NUM_THREADS", "1")
         yield
+        if "wandb" in sys.modules:
+            sys.modules["wandb"].teardown()

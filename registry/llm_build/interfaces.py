@@ -306,7 +306,8 @@ class Logger(Protocol):
         """Start writing, in a run's directory or about it; its spec.llm is there already.
 
         `mark` is what the method of that name gave at the checkpoint that training goes on from, None for a new run:
-        what was logged after it goes. Raises `RunError` where nothing can be written.
+        what was logged after it goes, as far as the place takes anything back. Raises `RunError` where nothing can be
+        written. What is wrong whatever the directory, such as a missing library, `__init__` says before data is read.
         """
 
     def log(self, figures: Mapping[str, float]) -> None:

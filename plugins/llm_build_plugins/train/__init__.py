@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from llm_build_plugins.train.next_token_config import next_token as next_token
     from llm_build_plugins.train.pretrain_config import pretrain as pretrain
     from llm_build_plugins.train.sgd_config import sgd as sgd
+    from llm_build_plugins.train.tensorboard_config import tensorboard as tensorboard
+    from llm_build_plugins.train.wandb_config import wandb as wandb
     from llm_build_plugins.train.warmup_cosine_config import warmup_cosine as warmup_cosine
     from llm_build_plugins.train.wsd_config import wsd as wsd
 
 llm_components, __getattr__ = plugin(
     {
         "logger:jsonl": "llm_build_plugins.train.jsonl_config:jsonl",
+        "logger:tensorboard": "llm_build_plugins.train.tensorboard_config:tensorboard",
+        "logger:wandb": "llm_build_plugins.train.wandb_config:wandb",
         "objective:next_token": "llm_build_plugins.train.next_token_config:next_token",
         "optimizer:adafactor": "llm_build_plugins.train.adafactor_config:adafactor",
         "optimizer:adamw": "llm_build_plugins.train.adamw_config:adamw",

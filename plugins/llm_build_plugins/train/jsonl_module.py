@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from llm_build import RunError
+from llm_build_plugins.train._logging import closed, strange
 
 if TYPE_CHECKING:
     from llm_build import Context
@@ -17,69 +18,92 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("llm_build.metrics")
 
+PIECE = 2**16
+"""Bytes that are handed to the system at once."""
+
 
 class JsonLines:
-    """Appends to metrics.jsonl. Where that stops working the lines wait, and are written as soon as it works again."""
+    """Appends to metrics.jsonl. A figure that is not finite is null, as JSON has no other word for it.
+
+    Where the file stops taking lines they wait, and are written as soon as it takes them again; those that wait at a
+    checkpoint are kept with it.
+    """
 
     def __init__(self, config: jsonl, context: Context) -> None:
-        self._file = -1
-        self._lines = 0
-        self._waiting = b""
         self._path = Path()
+        self._file = -1
+        self._whole = 0  # where the last line that is whole ends, in the file
+        self._waiting = bytearray()  # what comes behind it,
+        self._cut = 0  # and how much of that is in the file already
+        self._failing = False
 
-    def begin(self, directory: Path, mark: int | None = None) -> None:
-        """Keep the first `mark` lines of the file, and go on behind them. Raises `RunError` where that cannot be."""
+    def begin(self, directory: Path, mark: Mapping[str, Any] | None = None) -> None:
+        """Cut the file to what it was at `mark`, and go on behind that. Raises `RunError` where that cannot be."""
         self._path = directory / "metrics.jsonl"
-        self._lines = mark or 0
+        whole, waiting = (0, b"") if mark is None else _told(mark)
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-            os.ftruncate(self._file, _end_of(self._path, self._lines))
+            self._whole = self._end_of_lines(whole)
+            os.ftruncate(self._file, self._whole)
         except OSError as fault:
-            raise RunError(
-                f"the figures of each step must be written to {self._path}, which failed: {fault.strerror}. Let it be "
-                "written, or leave jsonl out of `loggers`"
-            ) from fault
+            raise closed(self._path, fault, "jsonl") from fault
+        self._waiting += waiting
+        self._write()
 
     def log(self, figures: Mapping[str, float]) -> None:
-        self._lines += 1
-        calm = not self._waiting
-        self._waiting += json.dumps(figures, allow_nan=False).encode() + b"\n"
-        fault = self._write()
-        if fault is not None and calm:
-            log.warning("%s cannot be written: %s. Training goes on, and the lines wait", self._path, fault.strerror)
+        finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+        self._waiting += json.dumps(finite).encode() + b"\n"
+        self._write()
 
-    def mark(self) -> int:
-        """How many lines there are."""
+    def mark(self) -> dict[str, Any]:
+        """How long the file is up to its last whole line, and the lines that could not be written."""
         self._write(sync=True)
-        return self._lines
+        return {"bytes": self._whole, "waiting": self._waiting.decode()}
 
     def end(self) -> None:
-        fault = self._write()
-        if fault is not None:
-            log.warning("%s lacks its last lines: %s", self._path, fault.strerror)
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        if self._file < 0:
+            return
+        self._write(sync=True)
+        if self._waiting:
+            log.warning("%s lacks its last lines: %d could not be written", self._path, self._waiting.count(b"\n"))
+        file, self._file = self._file, -1
+        os.close(file)
 
-    def _write(self, *, sync: bool = False) -> OSError | None:
+    def _write(self, *, sync: bool = False) -> None:
         """Write what waits, as far as that goes; a line that was cut is gone on with where it was cut."""
         try:
             while self._waiting:
-                self._waiting = self._waiting[os.write(self._file, self._waiting) :]
+                self._written(os.write(self._file, self._waiting[self._cut : self._cut + PIECE]))
             if sync:
                 os.fsync(self._file)
         except OSError as fault:
-            return fault
-        return None
+            if not self._failing:
+                log.warning(
+                    "%s cannot be written: %s. Training goes on, and its lines wait", self._path, fault.strerror
+                )
+            self._failing = True
+        else:
+            self._failing = False
+
+    def _written(self, count: int) -> None:
+        self._cut += count
+        whole = self._waiting.rfind(b"\n", 0, self._cut) + 1
+        del self._waiting[:whole]
+        self._whole += whole
+        self._cut -= whole
+
+    def _end_of_lines(self, whole: int) -> int:
+        """`whole`, or where the last line ends of a file that has become shorter, which is warned of."""
+        there = os.fstat(self._file).st_size
+        if there >= whole:
+            return whole
+        log.warning("%s lacks lines that it had at the checkpoint: %d bytes of %d", self._path, there, whole)
+        return os.pread(self._file, there, 0).rfind(b"\n") + 1
 
 
-def _end_of(path: Path, lines: int) -> int:
-    """Where the first `lines` lines of a file end, or all whole lines where there are fewer."""
-    end = 0
-    with path.open("rb") as file:
-        for _ in range(lines):
-            line = file.readline()
-            if not line.endswith(b"\n"):
-                break
-            end += len(line)
-    return end
+def _told(mark: Any) -> tuple[int, bytes]:
+    match mark:
+        case {"bytes": int(whole), "waiting": str(waiting)} if whole >= 0 and waiting.isascii():
+            if not waiting or waiting.endswith("\n"):
+                return whole, waiting.encode()
+    raise strange(mark, "the length of metrics.jsonl and the lines that it lacks")

@@ -6,17 +6,22 @@ import importlib.util
 
 from llm_build.run.directory import RunDirectory
 
-HINT = 'no loss curve: matplotlib is not installed; pip install "llm-build[plot]"'
+NO_LIBRARY = 'no loss curve: matplotlib is not installed; pip install "llm-build[plot]"'
+NO_FIGURES = (
+    "no loss curve: it is drawn from metrics.jsonl, which has no figures; write loggers = jsonl, or with others"
+)
 
 
 def draw_curve(directory: RunDirectory) -> str:
     """Draw metrics.jsonl as loss.png. Returns the line to show: where it is, or what would bring it."""
     if importlib.util.find_spec("matplotlib") is None:
-        return HINT
+        return NO_LIBRARY
+    records = list(directory.records())
+    if not records:
+        return NO_FIGURES
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    records = list(directory.records())
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -25,10 +30,13 @@ def draw_curve(directory: RunDirectory) -> str:
     axes.set(xlabel="step", ylabel="nats a token", title=directory.path.name)
     axes.grid(alpha=0.2)
     axes.legend(frameon=False)
-    figure.savefig(directory.curve, dpi=150)
+    try:
+        figure.savefig(directory.curve, dpi=150)
+    except OSError as fault:
+        return f"no loss curve: {directory.curve} cannot be written: {fault.strerror}"
     return f"loss curve: {directory.curve}"
 
 
 def _points(records: list[dict[str, float]], name: str) -> tuple[list[float], list[float]]:
-    found = [(each["step"], each[name]) for each in records if name in each]
+    found = [(each["step"], each[name]) for each in records if each.get(name) is not None]
     return [step for step, _ in found], [value for _, value in found]

@@ -123,14 +123,17 @@ class RunDirectory:
         return self.path / "loss.png"
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """The lines of metrics.jsonl; none without one."""
+        """The whole lines of metrics.jsonl; none without one."""
         if not self.metrics.is_file():
             return
         with self.metrics.open(encoding="utf-8") as file:
-            yield from (json.loads(line) for line in file)
+            yield from (json.loads(line) for line in file if line.endswith("\n"))
 
     def add_samples(self, step: int, texts: Sequence[str]) -> None:
-        """Append texts to samples.txt, each under its step and number."""
-        with self.samples.open("a", encoding="utf-8", errors="replace") as file:
-            for number, text in enumerate(texts, 1):
-                file.write(f"==== step {step}, sample {number} ====\n{text}\n\n")
+        """Append texts to samples.txt, each under its step and number. Where that fails, a warning says so."""
+        headed = (f"==== step {step}, sample {number} ====\n{text}\n\n" for number, text in enumerate(texts, 1))
+        try:
+            with self.samples.open("a", encoding="utf-8", errors="replace") as file:
+                file.writelines(headed)
+        except OSError as fault:
+            log.warning("%s lacks the samples of step %d: %s", self.samples, step, fault.strerror)

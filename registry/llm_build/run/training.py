@@ -83,6 +83,7 @@ def train(
     """
     filled: Any = resolve(config, Context())
     refuse_missing_fields(filled)
+    trainer: Any = filled.part("train", Context())  # it says what is missing, such as a library, before data is read
     watcher = progress or Silence()
     with ExitStack() as held:
         resumed = _resumed(out, checkpoint, filled, held) if _wants_resume(resume, checkpoint, init, out) else None
@@ -104,7 +105,7 @@ def train(
 
         try:
             job = preparing.job(claim, prompts)
-            outcome = _train(filled.part("train", Context()), job)
+            outcome = _train(trainer, job)
         finally:
             watcher.end()
     return _trained(outcome, job, preparing.config)
