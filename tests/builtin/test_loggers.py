@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from hypothesis import given
 from hypothesis import strategies as st
 
-import wandb
 from llm_build import Config, Context, RunError, load, train, write
 from llm_build_plugins import train as parts
 from tests.laws import law
