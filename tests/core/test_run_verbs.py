@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llm_build import Stopped
 from llm_build.cli import main
 from tests.small import spec_text, write_texts
 
@@ -123,3 +125,24 @@ def test_a_loss_that_is_not_finite(tmp_path: Path, say: Any) -> None:
 
 def test_wrong_usage_is_2(spec: Path, say: Any) -> None:
     assert say("train", spec, "--device", "abacus")[0] == 2
+
+
+def test_being_stopped_is_130_where_nobody_reads_that(
+    spec: Path, tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise BrokenPipeError if _ else Stopped
+
+    monkeypatch.setattr("llm_build.run.train", lambda *_, **__: stopped())
+    monkeypatch.setattr("llm_build.cli._training.click.echo", stopped)
+    assert say("train", spec, "--out", tmp_path / "out", "--device", "cpu", "-q")[0] == 130
+
+
+def test_a_terminate_signal_that_is_ignored_stays_so(spec: Path, tmp_path: Path, say: Any) -> None:
+    """As under `trap '' TERM`, where a shell wants to say itself when it is over."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        assert say("train", spec, "--out", tmp_path / "out", "--device", "cpu", "-q")[0] == 0
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)

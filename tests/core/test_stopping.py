@@ -106,6 +106,20 @@ def test_signals_mean_what_they_meant_before() -> None:
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+@pytest.mark.parametrize("fault", [BrokenPipeError(), RuntimeError("reentrant call inside <_io.BufferedWriter>")])
+def test_it_is_heeded_where_nobody_can_be_told(fault: Exception) -> None:
+    """As where a terminal was closed, or is being written to."""
+
+    class Mute(Silence):
+        def say(self, text: str) -> None:
+            raise fault
+
+    stop = Stop()
+    with heeded(Mute(), stop):
+        signal.raise_signal(signal.SIGTERM)
+    assert stop.asked
+
+
 def test_an_ignored_signal_stays_ignored() -> None:
     """As in a shell's background job."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

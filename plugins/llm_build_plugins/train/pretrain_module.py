@@ -38,10 +38,11 @@ class Pretrain:
             loop.step()
             if loop.to_look:
                 self._look(job, loop)
-            elif loop.to_keep or job.stopping:
+            stopping = job.stopping  # asked once: a signal may come between two questions
+            if not loop.to_look and (loop.to_keep or stopping):
                 job.keep(loop.done, None, loop.state())
                 loop.rest()
-            if job.stopping:
+            if stopping:
                 raise Stopped(
                     f"stopped after step {loop.done} of {loop.steps}, which is kept: go on with --resume --out "
                     f"{job.directory.path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ def trained(
 
     keep_memory()
     # before training begins, being told to stop is an interrupt
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         result = train(
             read.config,
@@ -57,7 +59,8 @@ def trained(
             prompts=prompts,
         )
     except Stopped as stopped:
-        click.echo(str(stopped), err=True)
+        with suppress(OSError):  # as where the terminal was closed: the code says it too
+            click.echo(str(stopped), err=True)
         raise click.exceptions.Exit(INTERRUPTED) from stopped
     _report(result)
     return result

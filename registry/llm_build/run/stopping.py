@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from llm_build.progress import Progress
@@ -40,8 +40,10 @@ def heeded(progress: Progress, stop: Stop) -> Iterator[None]:
         stop.asked = True
         for each in heard:
             signal.signal(each, signal.SIG_DFL)
-        progress.say(f"{signal.Signals(number).name}: stopping after this step; once more to stop at once")
-        progress.end()  # a bar that hides the cursor could not show it again
+        # nobody may read any more, or a line be half written: what is raised here would end the step
+        with suppress(OSError, RuntimeError):
+            progress.say(f"{signal.Signals(number).name}: stopping after this step; once more to stop at once")
+            progress.end()  # a bar that hides the cursor could not show it again
 
     for each in heard:
         signal.signal(each, ask)
