@@ -39,6 +39,12 @@ def add_checkpoint(run: Path, step: int, loss: float | None, model: Any) -> Path
     return run / "checkpoints" / f"step-{step:06}"
 
 
+def trail(run: Path) -> list[dict[str, float]]:
+    """The lines of metrics.jsonl, but for what a clock says."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [{name: value for name, value in line.items() if name not in {"seconds", "speed"}} for line in lines]
+
+
 def seal(checkpoint: Path) -> None:
     """Give a checkpoint whose files were changed a manifest that is true, so that what comes behind it is reached."""
     before = Manifest.read(checkpoint)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from llm_build.run import Checkpoints
 from tests.processes import Done, finished, llm_build
+from tests.runs import trail
 from tests.small import spec_text, write_texts
 from tests.watching import write_plugin
 
@@ -78,11 +78,6 @@ def trained(folder: Path, name: str, *options: str, **variables: int) -> Done:
 def last_step(folder: Path) -> int:
     names = Checkpoints(folder / "run" / "checkpoints").names
     return int(names[-1].removeprefix("step-")) if names else 0
-
-
-def trail(run: Path) -> list[Mapping[str, float]]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [{name: value for name, value in line.items() if name not in {"seconds", "speed"}} for line in lines]
 
 
 def seen(folder: Path, name: str) -> list[tuple[str, str]]:

@@ -20,17 +20,14 @@ from tokenizers import Tokenizer
 from llm_build import LLMBuildError, RunError, Stopped, load, open_run, train
 from llm_build.run import Checkpoints, Job, RunDirectory
 from tests.laws import law
-from tests.runs import seal
-from tests.small import spec_text, write_texts
+from tests.resuming import done, ended, refused, text_of, trained
+from tests.runs import seal, trail
+from tests.small import write_texts
 
 OPTIMIZERS = ("adamw { lr = 1e-2 }", "sgd { lr = 0.1, momentum = 0.9 }", "adafactor", "lion { lr = 1e-3 }", "muon")
 
 CONTENTS = r"\d+ documents? of [\d_]+ bytes, SHA-256 \w+…"
 OTHER_TEXT = re.compile(f"the text that it began with; the (training|held out) text is {CONTENTS}, not {CONTENTS}")
-
-
-class Killed(BaseException):
-    """In place of SIGKILL: nothing of ours catches it."""
 
 
 @pytest.fixture(scope="module")
@@ -44,39 +41,6 @@ def no_curve() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("llm_build.run.training.draw_curve", lambda directory: "")
         yield
-
-
-def text_of(
-    texts: Path, *, length: str = "epochs = 2, batch = 5", train: str = "eval_every = 4", **options: Any
-) -> str:
-    return spec_text(texts, length=length, train=f"{train}, samples = 0", **{"dropout": 0.2, **options})
-
-
-def trained(text: str, out: Path, **options: Any) -> Any:
-    return train(load(text), out=out, device="cpu", **options)
-
-
-def ended(text: str, out: Path, step: int, how: str = "killed", **options: Any) -> None:
-    """Train until after a step, and be killed there or told to stop."""
-    record = Job.record
-
-    def until(job: Job, **figures: float) -> None:
-        record(job, **figures)
-        if figures["step"] == step and "loss" in figures:
-            if how == "killed":
-                raise Killed
-            job.stop.asked = True
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Job, "record", until)
-        with pytest.raises((Killed, Stopped)):
-            trained(text, out, **options)
-
-
-def trail(run: Path) -> list[dict[str, float]]:
-    """The lines of metrics.jsonl, but for what a clock says."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [{name: value for name, value in line.items() if name not in {"seconds", "speed"}} for line in lines]
 
 
 def same_weights(one: Path, other: Path) -> bool:
@@ -116,12 +80,6 @@ def test_it_is_as_if_it_had_never_stopped(
         assert same_weights(run, whole)
 
 
-def done(run: Path) -> int:
-    """Steps that the last checkpoint of a run has."""
-    names = Checkpoints(run / "checkpoints").names
-    return int(names[-1].removeprefix("step-")) if names else 0
-
-
 def test_a_run_that_was_told_to_stop_loses_no_step(texts: Path, tmp_path: Path) -> None:
     with pytest.raises(Stopped) as caught:
         stop_at(7, text_of(texts), tmp_path / "run")
@@ -155,20 +113,6 @@ def half(texts: Path, tmp_path: Path) -> Path:
     """A run that was killed after step 10; its last checkpoint is of step 8."""
     ended(text_of(texts), tmp_path / "run", 10)
     return tmp_path / "run"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
-
-
-def refused(text: str, run: Path, **options: Any) -> str:
-    """What is said of a run that cannot go on; it is left as it was."""
-    before = {name: content for name, content in contents(run).items() if name != ".lock"}
-    with pytest.raises(RunError) as caught:
-        trained(text, run, resume=True, **options)
-    assert {name: content for name, content in contents(run).items() if name != ".lock"} == before
-    assert str(run) in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -319,6 +263,8 @@ def test_a_checkpoint_without_the_state_of_training_is_refused(half: Path, texts
         "", "[", "[" * 100_000, "null", "7", "[1]", '{"items": 3}', '{"items": [[1]]}', '{"tensor": "900"}',
         '{"tuple": 3}', '{"other": []}', '{"items": [], "tuple": []}', '{"items": []}',
         '{"items": [["trainer", 3], ["random", 3], ["loggers", 3]]}',
+        '{"items": [["trainer", 3], ["random", 3], ["loggers", [1]]]}',
+        '{"items": [["trainer", 3], ["random", {"items": [["torch", "x"]]}], ["loggers", [1]]]}',
         '{"items": [["trainer", {"items": []}], ["random", {"items": []}], ["loggers", [1]]]}',
     ],
 )  # fmt: skip

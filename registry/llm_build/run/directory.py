@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import attrs
 
@@ -73,9 +73,9 @@ class RunDirectory:
     def locked(self) -> Iterator[None]:
         """Keep other processes from training into it meanwhile; a process that dies lets go.
 
-        Raises `RunError` where one does already.
+        Raises `RunError` where one does already, or where the lock cannot be written.
         """
-        with (self.path / LOCK).open("a+", encoding="utf-8") as file:
+        with self._lock() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as fault:
@@ -89,6 +89,13 @@ class RunDirectory:
             file.write(f"process {os.getpid()} of {platform.node()}")
             file.flush()
             yield
+
+    def _lock(self) -> TextIO:
+        place = self.path / LOCK
+        try:
+            return place.open("a+", encoding="utf-8")
+        except OSError as fault:
+            raise RunError(f"a run is trained where it can be written; {place}: {fault.strerror}") from fault
 
     @property
     def spec(self) -> Path:

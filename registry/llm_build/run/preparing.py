@@ -96,6 +96,7 @@ class Preparing:
             return directory, self._begun(directory, tokenizer, versions)
         directory = self.resumed.directory
         if self.resumed.checkpoint is None:
+            self.progress.say(f"{directory.path} has no checkpoint to go on from: it begins anew")
             return directory, self._begun(directory, tokenizer, versions)
         return directory, self._gone_on(directory, self.resumed.checkpoint, versions)
 

@@ -19,7 +19,7 @@ from llm_build.errors import RunError
 from llm_build.interfaces import Tokenizer
 from llm_build.resolve import load, resolve
 from llm_build.run.checkpoints import Checkpoint
-from llm_build.run.compute import Compute
+from llm_build.run.compute import DEVICES, DTYPES, Compute
 from llm_build.run.directory import RunDirectory
 from llm_build.run.nested import read_state
 from llm_build.run.provenance import tokenizer_files
@@ -72,7 +72,7 @@ class Resumed:
         for name, asked, unstated in (("dtype", dtype, "auto"), ("seed", seed, None)):
             if asked not in (unstated, before[name]):
                 raise RunError(f"{self.directory.path} was trained with {name} {before[name]}, not {asked}: {ANEW}")
-        compute = Compute.choose(device, before["dtype"], before["seed"])
+        compute = Compute.choose(before["device"] if device == "auto" else device, before["dtype"], before["seed"])
         unlike = list(self._unlike(compute.described()))
         if unlike:
             log.warning("the losses may differ from those of an uninterrupted run: %s", "; ".join(unlike))
@@ -142,11 +142,12 @@ def _made(versions: Path) -> Mapping[str, Any]:
     try:
         found: dict[str, Any] = json.loads(versions.read_text(encoding="utf-8"))
         compute, data, init = found["compute"], found["data"], found["init"]
-        whole = {"device", "dtype", "seed", "threads"} <= compute.keys() and isinstance(found["torch"], str)
-        if not whole or not isinstance(found["tokenizer_files"], dict) or type(compute["seed"]) is not int:
+        known = compute["device"] in DEVICES and compute["dtype"] in DTYPES
+        numbers = all(type(compute[name]) is int and 0 <= compute[name] < 2**63 for name in ("seed", "threads"))
+        if not (known and numbers and isinstance(found["torch"], str) and isinstance(found["tokenizer_files"], dict)):
             raise TypeError
-        for each in data.values():
-            Contents(**each)
+        for side in ("training", "held out"):
+            str(Contents(**data[side]))
         if init is not None:
             str(init["checkpoint"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
