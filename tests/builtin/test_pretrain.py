@@ -271,6 +271,30 @@ def test_dropout_acts_while_training_only(texts: Path, tmp_path: Path) -> None:
     assert first == again
 
 
+def test_samples_on_the_way_change_nothing(texts: Path, tmp_path: Path) -> None:
+    """Neither dropout nor what it draws."""
+    losses = [
+        records(trained(texts, tmp_path / str(count), f"eval_every = 1, samples = {count}", dropout=0.5), "loss")
+        for count in (0, 2)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_loggers_are_told_that_the_run_is_over_well_or_not(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+
+    def end(logger: object) -> None:
+        told.append(logger)
+
+    monkeypatch.setattr("llm_build_plugins.train.jsonl_module.JsonLines.end", end)
+    trained(texts, tmp_path / "well")
+    with pytest.raises(NonFiniteLoss):
+        trained(texts, tmp_path / "not", f"{CALM}, eval_every = 1", lr="1e300")
+    assert len(told) == 2
+
+
 def test_a_held_out_loss_that_is_not_finite_names_its_step(texts: Path, tmp_path: Path) -> None:
     config = small_spec(texts, train=f"{CALM}, eval_every = 1", lr="1e300")
     with pytest.raises(NonFiniteLoss, match="the held-out loss must be finite; after step 1 it is nan"):
