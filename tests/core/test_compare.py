@@ -35,10 +35,21 @@ def filled(old: str = "", new: str = "") -> Any:
         ("generate = decode { sampler = greedy, cache = dense, max_new = 8 }", "", ["generate is none, not decode"]),
         ("max_new = 8", 'max_new = 8, prompt = "a"', ['generate.prompt is "a", not none']),
         ("tie = true", "tie = false", ["model.head.tie is false, not true"]),
+        (
+            "adamw { lr = 1e-2 }",
+            "adamw { lr = 1e-2, betas = [0.8, 0.5] }",
+            ["train.optimizer.betas is [0.8, 0.5], not [0.9, 0.999]"],
+        ),
     ],
 )
 def test_each_difference_is_named_once(old: str, new: str, expected: list[str]) -> None:
     assert [str(each) for each in differences(filled(old, new), filled())] == expected
+
+
+def test_what_is_stated_on_one_side_alone_is_compared() -> None:
+    stated = filled("kv_heads = 2", "kv_heads = 2, head_dim = 8")
+    assert str(next(differences(stated, filled()))) == "model.layers[0].attention.head_dim is 8, not 4"
+    assert str(next(differences(filled(), stated))) == "model.layers[0].attention.head_dim is 4, not 8"
 
 
 def test_where_files_lie_is_told_apart() -> None:
