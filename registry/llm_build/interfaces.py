@@ -270,6 +270,8 @@ class Tokenizer(Protocol):
 
 @runtime_checkable
 class Objective(Protocol):
+    """Keeps nothing between steps, but for what the model holds: a run that goes on makes it anew."""
+
     def loss(self, model: Any, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss to minimise over the targets of a batch that count, and its parts to log.
 

@@ -138,7 +138,7 @@ def test_a_changed_spec_is_refused_with_the_difference(
     said = refused(text.replace(old, new), half)
     assert f"goes on with the spec that it began with; {difference.partition('[')[0]}" in said
     assert difference in said
-    assert said.endswith("leave --resume out and start a new run, with --init RUN from these weights")
+    assert ": leave --resume out to start a new run, " in said
 
 
 def test_what_is_only_written_differently_is_the_same_spec(half: Path, texts: Path) -> None:
@@ -242,6 +242,24 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_goes_on(half: Path, 
     trained(text_of(texts), tmp_path / "whole")
     assert trail(half) == trail(tmp_path / "whole")
     assert (half / "checkpoints" / "step-000008.aside1").is_dir()  # for a person to look at
+
+
+def test_damage_to_an_earlier_checkpoint_is_seen_before_training(half: Path, texts: Path) -> None:
+    with (half / "checkpoints" / "step-000004" / "manifest.json").open("a", encoding="utf-8") as file:
+        file.write("\n")
+    said = refused(text_of(texts), half)
+    assert f"{half}/checkpoints/step-000004 is damaged: manifest.json" in said
+    assert "Move it elsewhere to go on without it" in said
+    (half / "checkpoints" / "step-000004").rename(half / "elsewhere")
+    assert trained(text_of(texts), half, resume=True).outcome.steps == 12
+
+
+@pytest.mark.parametrize("name", ["", "step-000001"])
+def test_a_checkpoint_is_not_sought_where_there_is_none(texts: Path, tmp_path: Path, name: str) -> None:
+    ended(text_of(texts), tmp_path / "run", 2)
+    assert "has no checkpoint: its training ended before the first was kept" in refused(
+        text_of(texts), tmp_path / "run", checkpoint=name
+    )
 
 
 def test_a_checkpoint_that_is_not_there_is_named(half: Path, texts: Path) -> None:

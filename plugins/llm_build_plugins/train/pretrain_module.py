@@ -30,8 +30,8 @@ class Pretrain:
         checkpoint of its last step and raises `Stopped`.
         """
         loop = Loop(job, self.config, self.objective, self.optimizer, self.schedule)
-        job.log_to(self.loggers)
         loop.go_on(job.resume())
+        job.log_to(self.loggers)
         job.progress.begin(loop.steps, loop.done)
         job.model.train()
         while loop.done < loop.steps:

@@ -75,7 +75,7 @@ class Checkpoints:
         """Those that are there, by step; what a save that was killed left behind is none."""
         if not self.path.is_dir():
             return []
-        return sorted((each.name for each in self.path.iterdir() if NAME.fullmatch(each.name)), key=_step)
+        return sorted((each.name for each in self.path.iterdir() if NAME.fullmatch(each.name)), key=step_of)
 
     def take(self, name: str | None = None) -> Checkpoint:
         """The checkpoint of a name, or else the best, compared with its manifest.
@@ -104,7 +104,7 @@ class Checkpoints:
         """Give every checkpoint of a later step another name, under which it is none any more; nothing is removed."""
         moved = []
         for name in self.names:
-            if _step(name) > step:
+            if step_of(name) > step:
                 places = (self.path / f"{name}.aside{number}" for number in count(1))
                 moved.append((self.path / name).rename(next(place for place in places if not place.exists())))
         return moved
@@ -146,7 +146,9 @@ class Checkpoints:
 
     def _offer(self, damaged: str) -> str:
         """What to take in place of a damaged one: the nearest before it, or else the nearest after it."""
-        others = sorted(self.names, key=lambda name: (_step(name) > _step(damaged), abs(_step(name) - _step(damaged))))
+        others = sorted(
+            self.names, key=lambda name: (step_of(name) > step_of(damaged), abs(step_of(name) - step_of(damaged)))
+        )
         for name in self._whole([each for each in others if each != damaged]):
             return f"{name} is whole: {HOW.replace('NAME', name)}"
         return "no other checkpoint of this run is whole"
@@ -189,8 +191,8 @@ def _best(manifests: Mapping[str, Manifest]) -> str:
     """The lowest loss, and of equals the first; where none was measured, the last."""
     measured = {name: each.held_out_nats for name, each in manifests.items() if each.held_out_nats is not None}
     if not measured:
-        return max(manifests, key=_step)
-    return min(measured, key=lambda name: (measured[name], _step(name)))
+        return max(manifests, key=step_of)
+    return min(measured, key=lambda name: (measured[name], step_of(name)))
 
 
 def _fill(folder: Path, step: int, held_out_nats: float | None, writers: Writers) -> None:
@@ -217,5 +219,6 @@ def _named(step: int) -> str:
     return f"step-{step:06}"
 
 
-def _step(name: str) -> int:
+def step_of(name: str) -> int:
+    """The step of a checkpoint's name."""
     return int(name.removeprefix("step-"))

@@ -18,7 +18,7 @@ from llm_build.corpus import Contents
 from llm_build.errors import RunError
 from llm_build.interfaces import Tokenizer
 from llm_build.resolve import load, resolve
-from llm_build.run.checkpoints import Checkpoint
+from llm_build.run.checkpoints import Checkpoint, Checkpoints, step_of
 from llm_build.run.compute import DEVICES, DTYPES, Compute
 from llm_build.run.directory import RunDirectory
 from llm_build.run.nested import read_state
@@ -129,12 +129,28 @@ class Resumed:
             raise RunError(f"{self.directory.path} goes on with its tokenizer; {', '.join(unlike)} was changed: {ANEW}")
 
 
-ANEW = "leave --resume out and start a new run, with --init RUN from these weights"
+ANEW = (
+    "leave --resume out to start a new run, with --init RUN from these weights where model and tokenizer are the same"
+)
 
 
 def _taken(directory: RunDirectory, name: str | None) -> Checkpoint | None:
-    names = directory.checkpoints.names
-    return directory.checkpoints.take(name or names[-1]) if names or name else None
+    checkpoints = directory.checkpoints
+    if name is None and not checkpoints.names:
+        return None
+    taken = checkpoints.take(checkpoints.names[-1] if name is None else name)
+    _refuse_damaged(checkpoints, taken.manifest.step)
+    return taken
+
+
+def _refuse_damaged(checkpoints: Checkpoints, step: int) -> None:
+    """Those before the last are read when training ends, to find the best: damage is better seen now."""
+    for name in checkpoints.names:
+        try:
+            if step_of(name) < step:
+                Checkpoint.verified(checkpoints.path / name)
+        except RunError as fault:
+            raise RunError(f"{fault}. Move it elsewhere to go on without it; it may have been the best") from fault
 
 
 def _made(versions: Path) -> Mapping[str, Any]:
