@@ -25,7 +25,7 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
     place = Path(path)
     temporary = place.with_name(f".{place.name}.{os.getpid()}")
     try:
-        save_file({name: each.detach().contiguous() for name, each in _weights(model).items()}, temporary)
+        _write(model, temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(place)
@@ -33,6 +33,14 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
         raise RunError(f"weights must be written to {place}, which failed: {fault}; what was there is whole") from fault
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_weights(model: nn.Module, path: Path) -> None:
+    """The same into a place of the caller's, who syncs and renames it. Raises `RunError` where it cannot be written."""
+    try:
+        _write(model, path)
+    except (OSError, SafetensorError) as fault:
+        raise RunError(f"weights must be written to {path}, which failed: {fault}") from fault
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
@@ -53,6 +61,10 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
                     weight.copy_(file.get_tensor(name))
     except (SafetensorError, OSError) as fault:
         raise RunError(f"{place} must be a safetensors file; it cannot be read: {fault}") from fault
+
+
+def _write(model: nn.Module, path: Path) -> None:
+    save_file({name: each.detach().contiguous() for name, each in _weights(model).items()}, path)
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:

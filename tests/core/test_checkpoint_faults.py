@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -118,14 +119,11 @@ def _work_and_leave(work: Callable[[], Any]) -> NoReturn:
 
 def die_at(event: int) -> None:
     """Let this process be killed when it opens, renames, makes or removes something for the nth time."""
-    left = event
+    left = count(event, -1)  # its next is one step for all threads
 
     def hook(name: str, arguments: tuple[object, ...]) -> None:
-        nonlocal left
-        if name == "open" or name.startswith("os."):
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if (name == "open" or name.startswith("os.")) and next(left) == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
 

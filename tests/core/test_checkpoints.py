@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,24 @@ def test_a_save_that_fails_leaves_what_was_there(checkpoints: Checkpoints) -> No
         checkpoints.save(2, 0.5, {"a": writer("whole"), "b": fail})
     assert listed(checkpoints.path) == ["step-000001"]
     assert checkpoints.take().manifest.step == 1
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_what_is_not_on_the_disk_is_no_checkpoint(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    checkpoints.save(1, 1.0, writers())
+    calls, real = count(1), os.fsync
+
+    def fail(handle: int) -> None:
+        if next(calls) == call:
+            raise OSError(5, "Input/output error")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(RunError, match=r"which failed: .*Input/output error; checkpoints that are there: step-000001$"):
+        checkpoints.save(2, 0.5, writers())
+    assert listed(checkpoints.path) == ["step-000001"]
 
 
 def test_an_interrupt_during_a_save_leaves_what_was_there(checkpoints: Checkpoints) -> None:

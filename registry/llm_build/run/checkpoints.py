@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
@@ -196,14 +197,26 @@ def _best(manifests: Mapping[str, Manifest]) -> str:
 
 
 def _fill(folder: Path, step: int, held_out_nats: float | None, writers: Writers) -> None:
-    for name, write in writers.items():
-        write(folder / name)
-        _sync(folder / name)
-    files = {name: Digest.of(folder / name) for name in writers}
-    manifest = Manifest(step=step, held_out_nats=held_out_nats, files=files)
+    manifest = Manifest(step=step, held_out_nats=held_out_nats, files=_written(folder, writers))
     (folder / MANIFEST).write_text(manifest.text, encoding="utf-8", newline="\n")
     _sync(folder / MANIFEST)
     _sync(folder)
+
+
+def _written(folder: Path, writers: Writers) -> dict[str, Digest]:
+    """Write the files → what is in each, once all of them are on the disk.
+
+    Training waits for this, so each is synced and hashed while the next is written.
+    """
+    with ThreadPoolExecutor(1) as disk, ThreadPoolExecutor(1) as processor:
+        synced, digests = [], {}
+        for name, write in writers.items():
+            write(folder / name)
+            synced.append(disk.submit(_sync, folder / name))
+            digests[name] = processor.submit(Digest.of, folder / name)
+        for each in synced:
+            each.result()
+        return {name: each.result() for name, each in digests.items()}
 
 
 def _sync(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from llm_build.checkpoint import load_weights, save_weights
+from llm_build.checkpoint import load_weights, write_weights
 from llm_build.corpus import Corpus
 from llm_build.errors import RunError
 from llm_build.interfaces import Generator, Logger, Tokenizer
@@ -108,7 +108,7 @@ class Job:
             "loggers": [each.mark() for each in self.loggers],
         }
         outline, tensors = outlined(whole)
-        writers = {"model.safetensors": partial(save_weights, self.model)}
+        writers = {"model.safetensors": partial(write_weights, self.model)}
         writers |= {STATE: partial(_write, outline.encode()), TENSORS: partial(write_tensors, tensors)}
         writers |= {name: partial(_write, content) for name, content in self.described.items()}
         self.directory.checkpoints.save(step, held_out_nats, writers)
