@@ -224,6 +224,17 @@ def test_where_a_manifest_cannot_be_read_the_best_is_not_guessed(checkpoints: Ch
     assert checkpoints.names == ["step-000001", "step-000002", "step-000004", "step-000005"]
 
 
+def test_the_manifest_of_another_one_does_not_hide_the_best(checkpoints: Checkpoints) -> None:
+    for step, loss in {100: 1.0, 200: 2.0, 300: 3.0}.items():
+        checkpoints.save(step, loss, writers())
+    best, last = (checkpoints.path / f"step-000{step}" / "manifest.json" for step in (100, 300))
+    best.write_bytes(last.read_bytes())
+    with pytest.raises(RunError, match=r"step-000100 is damaged: its manifest is that of step-000300; .* Whole are: "):
+        checkpoints.take()
+    checkpoints.save(400, 4.0, writers())
+    assert "step-000100" in checkpoints.names
+
+
 def test_a_checkpoint_under_another_name_is_refused(checkpoints: Checkpoints) -> None:
     checkpoints.save(1, 1.0, writers())
     (checkpoints.path / "step-000001").rename(checkpoints.path / "step-000009")

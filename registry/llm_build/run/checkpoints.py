@@ -33,9 +33,7 @@ class Checkpoint:
     @classmethod
     def verified(cls, path: Path) -> Checkpoint:
         """Raises `RunError` where a file differs from the manifest, with the file and how it differs."""
-        manifest = Manifest.read(path)
-        if path.name != _named(manifest.step):
-            raise RunError(f"{path} is damaged: its manifest is that of {_named(manifest.step)}")
+        manifest = _manifest(path)
         manifest.verify(path)
         return cls(path, manifest)
 
@@ -99,7 +97,7 @@ class Checkpoints:
     def best(self) -> Manifest | None:
         """The manifest of the best, as `take` finds it; None where there is no checkpoint."""
         names = self.names
-        return Manifest.read(self.path / self._best(names)) if names else None
+        return _manifest(self.path / self._best(names)) if names else None
 
     def set_aside(self, step: int) -> list[Path]:
         """Give every checkpoint of a later step another name, under which it is none any more; nothing is removed."""
@@ -138,7 +136,7 @@ class Checkpoints:
     def _best(self, names: list[str]) -> str:
         """Raises `RunError` where a manifest cannot be read, as that one could be the best."""
         try:
-            return _best({name: Manifest.read(self.path / name) for name in names})
+            return _best({name: _manifest(self.path / name) for name in names})
         except RunError as fault:
             whole = ", ".join(self._whole(names)) or "none"
             raise RunError(
@@ -176,7 +174,7 @@ class Checkpoints:
         readable: dict[str, Manifest] = {}
         for name in self.names:
             try:
-                readable[name] = Manifest.read(self.path / name)
+                readable[name] = _manifest(self.path / name)
             except RunError:
                 continue
         for name in readable.keys() - {*list(readable)[-LAST:], _best(readable)}:
@@ -186,6 +184,14 @@ class Checkpoints:
 
 
 HOW = 'take it with --checkpoint NAME, open_run(…, checkpoint="NAME") or --init RUN/checkpoints/NAME'
+
+
+def _manifest(checkpoint: Path) -> Manifest:
+    """What a checkpoint says of itself. Raises `RunError` where that cannot be read, or is said of another step."""
+    found = Manifest.read(checkpoint)
+    if checkpoint.name != _named(found.step):
+        raise RunError(f"{checkpoint} is damaged: its manifest is that of {_named(found.step)}")
+    return found
 
 
 def _best(manifests: Mapping[str, Manifest]) -> str:
