@@ -39,7 +39,7 @@ model = decoder {{
 data = files {{ paths = ["{texts}/*.txt"], held_out = 20% }}
 train = pretrain {{
   epochs = 4, batch = {batch}, accumulate = 2, eval_every = 4, samples = 1, sample_tokens = 4
-  objective = witnessed
+  objective = bench.witnessed
   optimizer = adamw {{ lr = 3e-2 }}
   schedule = warmup_cosine {{ warmup = 4 }}
 }}

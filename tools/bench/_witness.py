@@ -16,7 +16,7 @@ PLACE = "LLM_BUILD_BENCH_WITNESS"
 """The environment variable that says into which file."""
 
 
-@component("objective:witnessed", module="_witness:Witnessed")
+@component("objective:bench.witnessed", module="_witness:Witnessed")
 class witnessed(Config):  # noqa: N801
     """Another objective, with a line in a file for each row of a batch."""
 
