@@ -67,6 +67,14 @@ def test_the_last_two_and_the_best_are_kept(
     assert checkpoints.take().manifest.step == best
 
 
+def test_who_may_read_the_folder_may_read_its_files(checkpoints: Checkpoints) -> None:
+    before = os.umask(0o027)
+    checkpoints.save(7, 1.0, {"a": lambda path: path.touch(0o600), "b": lambda path: path.touch()})
+    os.umask(before)
+    modes = {each.name: each.stat().st_mode & 0o777 for each in (checkpoints.path / "step-000007").iterdir()}
+    assert modes == dict.fromkeys(["a", "b", "manifest.json"], 0o640)
+
+
 def test_a_named_one_is_taken(checkpoints: Checkpoints) -> None:
     for step in (1, 2):
         checkpoints.save(step, float(step), writers())

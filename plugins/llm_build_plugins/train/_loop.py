@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from llm_build import Batch, Job
     from llm_build_plugins.train.pretrain_config import pretrain
 
+    Drawn = list[tuple[Batch, int]]
+    """The parts of a batch, each with the targets that count."""
+
 
 class Loop:
     """The state of training, one optimiser step after the other."""
@@ -32,6 +35,7 @@ class Loop:
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.done = self.tokens = 0
         self.seconds = 0.0
+        self._ahead: Drawn | None = None
         self._clock = Clock()
 
     @property
@@ -66,8 +70,11 @@ class Loop:
     def step(self) -> None:
         """One batch forward and backward, then the optimiser; nothing is changed by a batch that is not finite."""
         rate = self._set_rate()
-        parts, tokens = self._backward()
+        batch = self._ahead or self._drawn(self.done)
+        parts, tokens = self._backward(batch), sum(count for _, count in batch)
         norm = self._clip()
+        # while a GPU is still busy with this one
+        self._ahead = self._drawn(self.done + 1) if self.done + 1 < self.steps else None
         figures = {name: float(value) for name, value in parts.items()}
         self._refuse_non_finite(figures["loss"], float(norm))
         self.optimizer.step()
@@ -96,21 +103,25 @@ class Loop:
             group["lr"] = peak * factor
         return float(self.peaks[0] * factor)
 
-    def _backward(self) -> tuple[Mapping[str, torch.Tensor], int]:
-        """Gradients of one batch, part by part → the means of the loss and its parts, and the targets that counted."""
+    def _drawn(self, done: int) -> Drawn:
+        """The batch that comes after so many steps, part by part, on the device."""
         job, rows = self.job, self.rows // self.config.accumulate
-        begin = self.done * self.rows
-        batches: list[Batch] = [job.corpus.train.batch(begin + start, rows) for start in range(0, self.rows, rows)]
-        counts = [batch.counted() for batch in batches]
+        begin = done * self.rows
+        parts: list[Batch] = [job.corpus.train.batch(begin + start, rows) for start in range(0, self.rows, rows)]
+        return [(each.map(job.compute.move), each.counted()) for each in parts]
+
+    def _backward(self, drawn: Drawn) -> Mapping[str, torch.Tensor]:
+        """Gradients of one batch, part by part → the means of the loss and its parts."""
+        whole = sum(count for _, count in drawn)
         sums: dict[str, torch.Tensor] = {}
-        for batch, count in zip(batches, counts, strict=True):
-            share = count / sum(counts)
-            with job.compute.autocast():
-                loss, parts = self.objective.loss(job.model, batch.map(job.compute.move))
+        for batch, count in drawn:
+            share = count / whole
+            with self.job.compute.autocast():
+                loss, parts = self.objective.loss(self.job.model, batch)
             (loss * share).backward()
             for name, value in {"loss": loss, **parts}.items():
                 sums[name] = sums.get(name, 0.0) + value.detach() * share
-        return sums, sum(counts)
+        return sums
 
     def _clip(self) -> torch.Tensor:
         """The global norm of the gradient, which is shortened to `clip` where it is longer."""

@@ -218,6 +218,7 @@ def _written(folder: Path, writers: Writers) -> dict[str, Digest]:
         synced, digests = [], {}
         for name, write in writers.items():
             write(folder / name)
+            (folder / name).chmod(folder.stat().st_mode & 0o666)  # some libraries write for the owner alone
             synced.append(disk.submit(_sync, folder / name))
             digests[name] = processor.submit(Digest.of, folder / name)
         for each in synced:
