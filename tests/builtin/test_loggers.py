@@ -6,18 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import wandb
-from hypothesis import given
-from hypothesis import strategies as st
 
 from llm_build import Config, Context, RunError, load, train, write
 from llm_build_plugins import train as parts
-from tests.laws import law
 from tests.logged import Figures, by_name, lines_of, room, scalars_of, texts_of, wandb_records, wandb_rows
 from tests.processes import ROOT
 from tests.small import spec_text, write_texts
@@ -135,26 +131,37 @@ def test_wandb_plots_everything_over_our_step(run: Path) -> None:
     assert [each.step_metric for each in defined if each.glob_name == "*"] == ["step"]
 
 
-@law
-@given(kept=st.integers(1, 5), beyond=st.integers(0, 5), more=st.integers(0, 5))
-def test_tensorboard_hides_what_was_logged_beyond_the_mark(kept: int, beyond: int, more: int) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        run = Path(place)
-        (run / "spec.llm").write_text("llm 1\n", encoding="utf-8")
+@pytest.mark.parametrize(("kept", "beyond", "more"), [(1, 0, 1), (3, 4, 0), (2, 5, 2), (2, 1, 4)])
+def test_tensorboard_hides_what_was_logged_beyond_the_mark(kept: int, beyond: int, more: int, tmp_path: Path) -> None:
+    (tmp_path / "spec.llm").write_text("llm 1\n", encoding="utf-8")
+    logger: Any = parts.tensorboard().build(Context())
+    logger.begin(tmp_path)
+    for step in range(1, kept + beyond + 1):
+        logger.log({"step": step, "loss": 1.0})
+        if step == kept:
+            mark = logger.mark()
+    logger.end()
+    again: Any = parts.tensorboard().build(Context())
+    again.begin(tmp_path, mark)
+    for step in range(kept + 1, kept + more + 1):
+        again.log({"step": step, "loss": 2.0})
+    again.end()
+    expected = [(step, 1.0 if step <= kept else 2.0) for step in range(1, kept + more + 1)]
+    assert scalars_of(tmp_path) == {"loss": expected}
+
+
+def test_event_files_are_read_in_the_order_in_which_they_were_begun(tmp_path: Path) -> None:
+    """However soon one follows another: their names hold a second and a number without leading zeros."""
+    (tmp_path / "spec.llm").write_text("llm 1\n", encoding="utf-8")
+    begun: list[str] = []
+    for _ in range(3):
         logger: Any = parts.tensorboard().build(Context())
-        logger.begin(run)
-        for step in range(1, kept + beyond + 1):
-            logger.log({"step": step, "loss": 1.0})
-            if step == kept:
-                mark = logger.mark()
+        logger.begin(tmp_path)
         logger.end()
-        again: Any = parts.tensorboard().build(Context())
-        again.begin(run, mark)
-        for step in range(kept + 1, kept + more + 1):
-            again.log({"step": step, "loss": 2.0})
-        again.end()
-        expected = [(step, 1.0 if step <= kept else 2.0) for step in range(1, kept + more + 1)]
-        assert scalars_of(run) == {"loss": expected}
+        (file,) = [each.name for each in (tmp_path / "tensorboard").iterdir() if each.name not in begun]
+        begun.append(file)
+    seconds = [name.split(".")[3] for name in begun]
+    assert seconds == sorted(set(seconds))
 
 
 def test_a_run_that_begins_anew_hides_all_that_was_there(tmp_path: Path) -> None:

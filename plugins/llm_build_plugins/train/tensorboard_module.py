@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ class TensorBoard:
         if mark is not None and not (type(mark) is int and 0 <= mark < 2**53):
             raise strange(mark, "the step that tensorboard was at")
         self._folder, self._step = writable(directory / "tensorboard"), mark or 0
+        _wait_for_a_second_of_its_own(self._folder)
         try:
             self._writer = SummaryWriter(self._folder, purge_step=0 if mark is None else mark + 1)
             if mark is None:
@@ -84,6 +86,12 @@ class TensorBoard:
             fault.strerror,
             self._step,
         )
+
+
+def _wait_for_a_second_of_its_own(folder: Path) -> None:
+    """Event files are read in the order of their names, which begin with the second that they were begun in."""
+    while any(folder.glob(f"events.out.tfevents.{int(time.time()):010}.*")):
+        time.sleep(0.02)
 
 
 def _verbatim(text: str) -> str:
