@@ -43,13 +43,21 @@ class Sliced(torch.autograd.Function):
         to_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         to_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
         to_bias = grad.new_empty(weight.shape[:2]) if ctx.needs_input_grad[2] else None
+        idle = []
         for expert, rows in enumerate(slices(ctx.ends)):
+            if rows.start == rows.stop:
+                idle.append(expert)
+                continue
             if to_x is not None:
                 torch.mm(grad[rows], weight[expert], out=to_x[rows])
             if to_weight is not None:
                 torch.mm(grad[rows].t(), x[rows], out=to_weight[expert])
             if to_bias is not None:
                 torch.sum(grad[rows], 0, out=to_bias[expert])
+        if idle:
+            for each in (to_weight, to_bias):
+                if each is not None:
+                    each.index_fill_(0, torch.tensor(idle, device=grad.device), 0)
         return to_x, to_weight, to_bias, None
 
 

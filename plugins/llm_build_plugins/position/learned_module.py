@@ -45,6 +45,7 @@ class Learned(nn.Module):
         # on a GPU looking would wait for the device; there torch's own assertion fails
         if positions.device.type != "cpu" or torch.compiler.is_compiling():
             return
-        beyond = positions[(positions < 0) | (positions >= there)]
-        if len(beyond):
-            raise GenerationError(f"learned positions go from 0 to {there - 1}; {int(beyond[0])} arrived: {MEND}")
+        beyond = (positions < 0) | (positions >= there)
+        if beyond.any():
+            first = int(positions[beyond][0])
+            raise GenerationError(f"learned positions go from 0 to {there - 1}; {first} arrived: {MEND}")
