@@ -52,6 +52,13 @@ def build(
     return module
 
 
+def outline(config: Config, device: torch.device, dtype: torch.dtype) -> Any:
+    """The module that `build` would make, for a mode in which nothing is allocated: no weight is drawn."""
+    model, surroundings = _model_of(config, Context())
+    with device, _default_dtype(dtype):
+        return assemble(model, surroundings)
+
+
 def _model_of(config: Config, context: Context) -> tuple[Config, Context]:
     """What is to be built, filled, and its surroundings: of a whole spec, its model."""
     filled = config if config.filled else resolve(config, context)

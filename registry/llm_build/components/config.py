@@ -120,6 +120,11 @@ class Config:
         object.__setattr__(self, "_origins", origins)
         return self
 
+    def changed(self, **values: Any) -> Self:
+        """A filled config with other values, filled ones, in some fields; what was derived from them stays as it is."""
+        kept = {name: getattr(self, name) for name in fields.field_specs(self)}
+        return type(self)(**{**kept, **values}).as_filled(self._origins)
+
     def _stated(self) -> tuple[tuple[str, Any], ...]:
         return tuple((name, value) for name in fields.field_specs(self) if (value := getattr(self, name)) is not UNSET)
 

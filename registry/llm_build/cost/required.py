@@ -12,20 +12,12 @@ from llm_build.language.values import Wrong
 
 
 def decide(what: str, config: Config, context: Context) -> int:
-    """What `params(…)`, `flops(…)` or `memory(…)` asks for in a `require`.
+    """What `params(…)` or `flops(…)` asks for in a `require`.
 
     `flops(model)` are those a token, as `products` counts them at the model's context. Raises `Wrong` for the flops of
-    a part or of what cannot run on the meta device, and for memory.
+    a part or of what cannot run on the meta device.
     """
-    if what == "params":
-        return parameters(config, context)
-    if what == "flops":
-        return flops(config, context)
-    raise Wrong(
-        f"{what} cannot be decided yet: only params and flops are measured",
-        "leave this requirement out, or require params(…)",
-        "E312",
-    )
+    return flops(config, context) if what == "flops" else parameters(config, context)
 
 
 def flops(config: Config, context: Context) -> int:

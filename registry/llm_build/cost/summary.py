@@ -95,12 +95,15 @@ class Summary:
         }
 
 
-def summarise(spec: Spec, dtype: torch.dtype = torch.float32) -> Summary:
-    """What the model of a filled spec has and keeps, with weights of `dtype`. Nothing is allocated."""
+def summarise(spec: Spec, dtype: torch.dtype = torch.float32, optimizer: int | None = None) -> Summary:
+    """What the model of a filled spec has and keeps, with weights of `dtype`. Nothing is allocated.
+
+    `optimizer`: the bytes that the optimiser keeps, where they are known; else it is asked.
+    """
     model = build(spec, device="meta", dtype=dtype)
     wide = torch.promote_types(dtype, torch.float32)
     trained = model if wide == dtype else build(spec, device="meta", dtype=wide)
-    kept, unasked = _optimizer(trained, spec)
+    kept, unasked = (optimizer, "") if optimizer is not None else _optimizer(trained, spec)
     counted, uncounted = _products(model, spec)
     table = rows(model, spec.model, counted)
     return Summary(
