@@ -293,6 +293,11 @@ class Schedule(Protocol):
 
 @runtime_checkable
 class Trainer(Protocol):
+    """What memory it takes is found by a rehearsal: two steps of it on a job of which nothing stays, without numbers.
+
+    A config may have a method `rehearsed(context)`, which gives itself cut down to what takes as much.
+    """
+
     def train(self, job: Job) -> Outcome:
         """Train `job.model`, leaving the weights that were best in it and in the run directory.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,9 @@ def test_it_shows_the_parameters_of_the_minicourse() -> None:
 
 def test_json_holds_the_same_figures() -> None:
     found = json.loads(finished(llm_build("summary", QUICKSTART, "--json", "--dtype", "bfloat16")))
-    spec = resolved(load(QUICKSTART))
-    assert found == {"spec": str(QUICKSTART), **json.loads(json.dumps(summarise(spec, torch.bfloat16).as_json()))}
+    counted = json.loads(json.dumps(summarise(resolved(load(QUICKSTART)), torch.bfloat16).as_json()))
+    assert found.keys() - counted.keys() == {"spec", "training_memory", "training_memory_why_not"}
+    assert {name: found[name] for name in counted} == counted
     assert found["bytes"]["weights"] == 2 * found["parameters"]["total"]
     assert found["bytes"]["trained_weights"] == 4 * found["parameters"]["total"]
 
@@ -319,13 +320,19 @@ def test_a_model_that_looks_at_numbers_is_counted_but_for_its_flops(tmp_path: Pa
     assert (done.returncode, "error[E312]" in done.stderr) == (1, True)
 
 
+def computed() -> float:
+    """Seconds that the processes which were started have computed; unlike a clock's, they leave out the neighbours'."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_model_of_671_billion_parameters_takes_neither_time_nor_memory(optimizer: str, tmp_path: Path) -> None:
     spec = tmp_path / "large.llm"
     spec.write_text(LARGE.format(optimizer=optimizer), encoding="utf-8")
-    begun = time.monotonic()
+    begun = computed()
     figures, peak = finished(start(sys.executable, "-c", PEAK, spec)).splitlines()
-    assert time.monotonic() - begun < 20
+    assert computed() - begun < 20
     assert int(peak) < 2 * 2**20  # KiB
     found = json.loads(figures)
     assert 670e9 < found["parameters"]["total"] < 680e9

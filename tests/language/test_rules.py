@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from llm_build import Share, build, load, write
-from llm_build.cost import decide, summarise
+from llm_build.cost import summarise
 from llm_build.diagnostics import Severity, Source
 from llm_build.resolve import read
+from llm_build.run import measuring
 from llm_build_plugins import attention, ffn, model, norm
 from tests.language.reading import BLOCK, decoder, fault, faults, filled, pointed, reading
 from tests.language.table import table
@@ -554,20 +555,20 @@ def test_rule_22_params_is_decided_where_the_model_is_built() -> None:
     exact = sum(each.numel() for each in build(load(spec)).parameters())
     block = sum(each.numel() for each in build(load(spec)).layers[0].parameters())
     fine = f"require params(model) == {exact}\nrequire params(model.layers[0]) == {block}\n"
-    assert not read(Source("t.llm", spec + fine), measure=decide).errors
-    (found,) = read(Source("t.llm", spec + f"require params(model) < {exact}\n"), measure=decide).errors
+    assert not read(Source("t.llm", spec + fine), measure=measuring("cpu")).errors
+    (found,) = read(Source("t.llm", spec + f"require params(model) < {exact}\n"), measure=measuring("cpu")).errors
     assert (found.code, f"{exact:_} < {exact:_} arrived" in found.message) == ("E309", True)
 
 
 def test_rule_22_flops_is_decided_where_the_model_is_built() -> None:
     exact = summarise(filled(decoder(fields="embedding = token"))).flops
     spec = decoder(fields="embedding = token") + f"require flops(model) {{}} {exact}\n"
-    assert not read(Source("t.llm", spec.replace("{}", "==")), measure=decide).errors
-    (found,) = read(Source("t.llm", spec.replace("{}", "<")), measure=decide).errors
+    assert not read(Source("t.llm", spec.replace("{}", "==")), measure=measuring("cpu")).errors
+    (found,) = read(Source("t.llm", spec.replace("{}", "<")), measure=measuring("cpu")).errors
     assert (found.code, f"{exact:_} < {exact:_} arrived" in found.message) == ("E309", True)
 
 
 @pytest.mark.parametrize("what", ["flops(model.layers[0])", "memory(model)"])
 def test_rule_22_what_cannot_be_measured_is_refused(what: str) -> None:
-    (found,) = read(Source("t.llm", decoder() + f"require {what} < 1T\n"), measure=decide).errors
+    (found,) = read(Source("t.llm", decoder() + f"require {what} < 1T\n"), measure=measuring("cpu")).errors
     assert (found.code, what.partition("(")[0] in found.message, pointed(found)) == ("E312", True, what)

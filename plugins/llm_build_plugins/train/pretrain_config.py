@@ -8,6 +8,8 @@ from typing import Any
 
 from llm_build import Config, Context, Problem, Share, amount, component, number, part, parts, size
 
+REHEARSED = 2
+
 
 @component("trainer:pretrain", module="llm_build_plugins.train.pretrain_module:Pretrain")
 class pretrain(Config):
@@ -62,6 +64,14 @@ class pretrain(Config):
         if self.batch is not None or self.batch_tokens is None or context.context is None:
             return self.batch
         return self.batch_tokens // context.context
+
+    def rehearsed(self, context: Context) -> Config:
+        """Itself with no more than two parts a batch: a third takes no more memory than the second."""
+        sequences = self.sequences(context)
+        if self.accumulate <= REHEARSED or sequences is None:
+            return self
+        rows = sequences // self.accumulate
+        return self.changed(batch=REHEARSED * rows, batch_tokens=None, accumulate=REHEARSED)
 
     def check_length(self, context: Context) -> Iterator[Problem]:
         if context.paired and self.tokens is not None:

@@ -40,27 +40,27 @@ def _with_log(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def place_options(command: F) -> F:
+    """`--device` and `--dtype`."""
+    wrapped: Any = click.option(
+        "--dtype",
+        type=click.Choice(DTYPES),
+        default="auto",
+        show_default=True,
+        help="Precision of the products; auto is bfloat16 on a GPU that has it. Trained weights stay in float32.",
+    )(command)
+    wrapped = click.option(
+        "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute."
+    )(wrapped)
+    return cast("F", wrapped)
+
+
 def compute_options(command: F) -> F:
     """`--device`, `--dtype`, `--seed`, -q and -v for a verb that computes."""
-    options = [
-        click.option(
-            "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute."
-        ),
-        click.option(
-            "--dtype",
-            type=click.Choice(DTYPES),
-            default="auto",
-            show_default=True,
-            help="Precision of the products; auto is bfloat16 on a GPU that has it. Trained weights stay in float32.",
-        ),
-        click.option(
-            "--seed", type=click.IntRange(0, 2**63 - 1), help="Of all that is drawn; 0 unless a run is gone on with."
-        ),
-    ]
-    wrapped: Any = talk_options(command)
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    return cast("F", wrapped)
+    seed = click.option(
+        "--seed", type=click.IntRange(0, 2**63 - 1), help="Of all that is drawn; 0 unless a run is gone on with."
+    )
+    return place_options(seed(talk_options(command)))
 
 
 def run_options(command: F) -> F:
@@ -122,21 +122,23 @@ def use_plugins(names: Sequence[str]) -> None:
         registry.add_named(name)
 
 
-def read_spec(spec: str, sets: Sequence[str], plugins: Sequence[str]) -> Reading:
+def read_spec(
+    spec: str, sets: Sequence[str], plugins: Sequence[str], device: str = "auto", dtype: str = "auto"
+) -> Reading:
     """Read a spec for a verb that builds it: every requirement is decided. Raises `SpecError` with every fault.
 
-    Warnings go to stderr.
+    A requirement on memory is decided for the device and the dtype. Warnings go to stderr.
     """
     use_plugins(plugins)
-    return resolve_spec(spec, sets)
+    return resolve_spec(spec, sets, device, dtype)
 
 
-def resolve_spec(spec: str, sets: Sequence[str]) -> Reading:
+def resolve_spec(spec: str, sets: Sequence[str], device: str = "auto", dtype: str = "auto") -> Reading:
     """What `read_spec` does, once the plugins are there."""
     from llm_build.diagnostics import render
     from llm_build.errors import SpecError
 
-    reading = read_measured(spec, sets)
+    reading = read_measured(spec, sets, device, dtype)
     if reading.errors:
         raise SpecError(reading.diagnostics)
     if reading.diagnostics:
@@ -144,14 +146,14 @@ def resolve_spec(spec: str, sets: Sequence[str]) -> Reading:
     return reading
 
 
-def read_measured(spec: str, sets: Sequence[str]) -> Reading:
+def read_measured(spec: str, sets: Sequence[str], device: str = "auto", dtype: str = "auto") -> Reading:
     """Read a spec and decide every requirement. Raises `SpecError` for a file that cannot be read."""
     from llm_build.resolve import read, source_of
 
     source = source_of(Path(spec))
     reading = read(source, sets)
     if not reading.errors and any(each.code == UNDECIDED for each in reading.diagnostics):
-        from llm_build.cost import decide  # brings torch, which a faulty spec need not wait for
+        from llm_build.run import measuring  # brings torch, which a faulty spec need not wait for
 
-        reading = read(source, sets, measure=decide)
+        reading = read(source, sets, measure=measuring(device, dtype))
     return reading

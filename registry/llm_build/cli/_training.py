@@ -36,7 +36,7 @@ def trained(
 ) -> Trained:
     """Train a spec and print the figures."""
     _refuse_usage(out, resume, checkpoint, init)
-    read = read_spec(spec, sets, plugins)
+    read = read_spec(spec, sets, plugins, device, dtype)
     from llm_build.run import Stopped, keep_memory, train  # brings torch, which a faulty spec need not wait for
 
     keep_memory()

@@ -16,7 +16,9 @@ from llm_build.resolve import read, source_of
 @click.command("check", short_help="find every fault of a spec, without building it")
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
-@click.option("--measure", is_flag=True, help="Decide requirements on params and flops too, which brings in torch.")
+@click.option(
+    "--measure", is_flag=True, help="Decide requirements on params, flops and memory too, which brings in torch."
+)
 @spec_options
 @talk_options
 def command(
@@ -25,8 +27,8 @@ def command(
     """Find every fault of each SPEC in one go: what is wrong, where, and what to write instead.
 
     Nothing is built, and torch is not imported; a requirement that needs measuring is listed as decided at build. With
-    --measure it is decided now, on a model that is built on a device without memory. Exits with 1 where there is a
-    fault. Faults go to stderr as text, or to stdout as JSON.
+    --measure it is decided now, on a model that is built on a device without memory; memory is that of training on the
+    best device that is there. Exits with 1 where there is a fault. Faults go to stderr as text, or to stdout as JSON.
     """
     use_plugins(plugins)
     found = {spec: _diagnostics(spec, sets, measure) for spec in specs}

@@ -19,8 +19,8 @@ from llm_build.language.values import FAULTY, Head, Value, Wrong, beyond, shown,
 from llm_build.language.words import ROOTS
 from llm_build.registry import installed
 
-Measure = Callable[[str, Config, Context], int]
-"""(what, a filled part of the spec, its context) → params, flops or memory; raises `Wrong` where it cannot say."""
+Measure = Callable[[str, Config, Context, Any], int]
+"""(what, a filled part, its context, the filled spec) → params, flops or memory; `Wrong` where it cannot say."""
 
 
 class Undecided(Exception):
@@ -94,7 +94,7 @@ class Conditions(Evaluator):
         if self.measure is None:
             raise Undecided
         part = values[0].data.config
-        return Value(Fraction(self.measure(name, part, self.contexts[id(part)])), span)
+        return Value(Fraction(self.measure(name, part, self.contexts[id(part)], self.spec)), span)
 
     def _refuse_unknown(self, component: Value) -> None:
         registry = installed()
