@@ -10,6 +10,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -64,6 +65,15 @@ class Registry:
         if entry is None:
             raise PluginError(f"no component {slot}:{name} is installed; slot {slot} has {', '.join(self.names(slot))}")
         return entry.config()
+
+    def owner_of(self, config: Config) -> Owner | None:
+        """Who brings the class of a config; None for a class of which no plugin speaks."""
+        info = config.__component__
+        for entry in self._entries.get(info.slot, {}).get(info.name, []):
+            with suppress(PluginError):
+                if entry.config() is type(config):
+                    return entry.owner
+        return None
 
     def names(self, slot: str) -> list[str]:
         return sorted(self._entries.get(slot, {}))

@@ -11,7 +11,7 @@ import attrs
 from llm_build.components import fields
 from llm_build.components.declared import refuse_bad_declaration, refuse_bad_fields
 from llm_build.components.values import UNSET, Problem
-from llm_build.errors import PluginError
+from llm_build.errors import LLMBuildError, PluginError
 
 if TYPE_CHECKING:
     from llm_build.context import Context
@@ -239,20 +239,43 @@ def walk_paths(config: Config, path: str = "") -> Iterator[tuple[str, Config]]:
 def instantiate(config: Config, context: Context) -> Any:
     """The module of a filled config: its class is imported now and called with (config, context).
 
-    Raises `PluginError` where it cannot be imported, takes other arguments, or does not follow its slot's Protocol.
+    Raises `PluginError` where it cannot be imported, takes other arguments, does not follow its slot's Protocol, or is
+    a plugin's and raises anything while it is made.
     """
     info = config.__component__
     where, _, name = info.module.partition(":")
     try:
         factory = getattr(importlib.import_module(where), name)
-    except Exception as fault:  # a plugin may raise anything while it is imported
+    except (Exception, SystemExit) as fault:  # a plugin may raise anything while it is imported
         said = f"{type(fault).__name__}: {fault}"
-        raise PluginError(f"{info.id} names its module {info.module}, which cannot be imported: {said}") from fault
+        who, remedy = _owned(config)
+        raise PluginError(f"{who} names its module {info.module}, which cannot be imported: {said}{remedy}") from fault
     protocols = _late("llm_build.protocols")
     protocols.refuse_factory(info, factory)
-    module = factory(config, context)
+    module = _made(factory, config, context)
     protocols.refuse_stranger(info, module)
     return module
+
+
+def _made(factory: Callable[[Any, Context], Any], config: Config, context: Context) -> Any:
+    try:
+        return factory(config, context)
+    except LLMBuildError:
+        raise
+    except (Exception, SystemExit) as fault:
+        who, remedy = _owned(config)
+        if not remedy:
+            raise
+        said = f"{type(fault).__name__}: {fault}"
+        raise PluginError(f"{who} fails while {context.path or 'it'} is built: {said}{remedy}") from fault
+
+
+def _owned(config: Config) -> tuple[str, str]:
+    """A component with the plugin that brings it, and what to do where that is at fault; "" where nobody but us is."""
+    owner = _late("llm_build.registry").installed().owner_of(config)
+    if owner is None or owner.built_in:
+        return id_of(config), ""
+    return f"{id_of(config)} of {owner}", f"; {owner.remedy()}"
 
 
 def _late(name: str) -> Any:

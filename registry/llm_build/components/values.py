@@ -45,3 +45,8 @@ class Problem:
     code: str = "E301"
     related: tuple[str, ...] = ()
     """Other fields, of this component or of those around it, that explain the fault."""
+
+    def __attrs_post_init__(self) -> None:
+        texts = (self.field, self.message, self.help, self.code)
+        if isinstance(self.related, str) or not all(isinstance(each, str) for each in (*texts, *self.related)):
+            raise TypeError(f"a Problem has texts, and a tuple of texts for related; {self!r} arrived")

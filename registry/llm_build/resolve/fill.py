@@ -1,11 +1,13 @@
 """Fill a config: give every field its value, stated, inherited, derived or default, and find every fault on the way.
 
 Nothing is derived from a faulty value: what needs one is left out in silence, so that one mistake gives one fault.
+What the code of a plugin raises is a fault of its component (E315), and everything else is filled all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
@@ -27,6 +29,9 @@ from llm_build.context import Context
 from llm_build.errors import MissingContext, PluginError
 from llm_build.language.values import FAULTY
 from llm_build.registry import Registry
+from llm_build.resolve.blame import blame
+
+log = logging.getLogger("llm_build.resolve")
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -84,6 +89,16 @@ class Filler:
         before = len(self.faults)
         _Filling(self, self.stated.get(id(config), config), context).check(config)
         return len(self.faults) == before
+
+    def behind(self, held: Any) -> Config | None:
+        """The config, as it was stated, that something stands for: itself filled, or its view; None for all else."""
+        if isinstance(held, _View):
+            return object.__getattribute__(held, "_filling").config  # type: ignore[no-any-return]
+        return self.stated.get(id(held), held) if isinstance(held, Config) else None
+
+    def path_of(self, config: Config) -> str:
+        """Where a stated config was met first."""
+        return next((path for path, each in self.paths.items() if each is config), "")
 
 
 class _View:
@@ -144,21 +159,35 @@ class _Filling:
     def check(self, config: Any) -> None:
         """Run every check on the config, or on the view that stands for it."""
         for check in checks_of(type(self.config)):
-            self.report(check(config, self.context))
+            self._report(check, config)
 
-    def report(self, problems: Iterator[Problem]) -> None:
-        """Take over what a check yields, until it needs something faulty or unknown."""
+    def _report(self, check: Callable[[Any, Context], Iterable[Problem]], config: Any) -> None:
+        """Take over what a check yields, until it needs something faulty or unknown, or fails."""
         try:
-            for problem in problems:
+            for problem in check(config, self.context) or ():
+                if not isinstance(problem, Problem):
+                    raise TypeError(f"a check yields Problem(field=…, message=…); {problem!r} arrived")
                 self._add(problem)
         except _Faulty:
             self.faulty.add("")
         except MissingContext as missing:
             self._missing("", missing)
-        except TypeError:
-            if not self.context.damaged:
+        except (Exception, SystemExit) as fault:
+            if not (isinstance(fault, TypeError) and self.context.damaged) and not self._fenced(fault, check.__name__):
                 raise
             self.faulty.add("")
+
+    def _fenced(self, fault: BaseException, function: str) -> bool:
+        """Whether a plugin's code raised it; it is now a fault, unless what it was told was faulty already."""
+        found = blame(fault, self.config, function, self.filler.registry, self.filler.behind)
+        if found is None:
+            return False
+        log.info("%s fails", id_of(found.config), exc_info=fault)
+        self.faulty.add("")
+        if not self.context.damaged:
+            path = self.context.path if found.config is self.config else self.filler.path_of(found.config)
+            self.filler.faults.append(Fault(found.config, found.problem(fault), path, self.context))
+        return True
 
     def _missing(self, name: str, missing: MissingContext) -> None:
         self.faulty.add(name)
@@ -185,12 +214,22 @@ class _Filling:
             if self.context.blind and spec.default is UNSET and not spec.optional:
                 raise _Faulty
         if spec.derive is not None:
-            derived = spec.derive(self.view, self.context)
+            derived = self._derived(name, spec.derive)
             if isinstance(derived, Problem):
                 self._add(derived)
                 raise _Faulty
             return self._accept(name, spec, self._named(spec, derived)), Origin("derived", spec.says)
         return self._default(name, spec), Origin("default", id_of(self.config))
+
+    def _derived(self, name: str, derive: Callable[[Any, Context], Any]) -> Any:
+        try:
+            return derive(self.view, self.context)
+        except (_Faulty, MissingContext):
+            raise
+        except (Exception, SystemExit) as fault:
+            if not self._fenced(fault, f"derive of {name}"):
+                raise
+            raise _Faulty from fault
 
     def _default(self, name: str, spec: FieldSpec) -> Any:
         if spec.default is UNSET:
@@ -259,16 +298,24 @@ class _Filling:
 
     def _surroundings(self, name: str) -> Context:
         """What this config tells a part. A faulty value goes down as FAULTY, so that only what needs it is left out."""
-        inside = type(self.config).inside
         try:
-            return inside(self.view, name, self.context)
+            return self._told(self.view, name)
         except (_Faulty, MissingContext):
             pass
-        try:
-            return inside(_View(self, lenient=True), name, self.context)  # type: ignore[arg-type]
-        except (TypeError, AttributeError, ValueError):
-            # it computes with what is faulty, so nothing that it would say is known
+        except (Exception, SystemExit) as fault:
+            if not self._fenced(fault, "inside"):
+                raise
             return self.context.with_(blind=True)
+        try:
+            return self._told(_View(self, lenient=True), name)
+        except Exception:  # noqa: BLE001 (it computes with what is faulty, so nothing that it would say is known)
+            return self.context.with_(blind=True)
+
+    def _told(self, view: Any, name: str) -> Context:
+        told: Any = type(self.config).inside(view, name, self.context)
+        if not isinstance(told, Context):
+            raise TypeError(f"it returns a Context, such as context.with_(…); {told!r} arrived")
+        return told
 
     def _refuse(self, name: str, refusal: Refusal, code: str, at: str | None = None) -> None:
         message = f"{name} {refusal.message}" if at is None else refusal.message

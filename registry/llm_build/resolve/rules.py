@@ -26,15 +26,18 @@ def check_rules(spec: Spec, registry: Registry, place: Place | None = None) -> l
     return found
 
 
-def held(rule: OwnedRule, spec: Spec) -> Iterator[Problem | PluginFault]:
+def held(rule: OwnedRule, spec: Spec) -> list[Problem | PluginFault]:
     """The problems that a rule finds, and a plugin's fault where it fails on the way."""
+    found: list[Problem | PluginFault] = []
     try:
         for problem in rule.check(spec) or ():
             if not isinstance(problem, Problem):
                 raise TypeError(f"a rule yields Problem(field=…, message=…); {problem!r} arrived")
-            yield problem
+            found.append(problem)
     except (Exception, SystemExit) as fault:  # noqa: BLE001 (a rule may fail in any way, the spec is not at fault)
-        yield PluginFault(rule.owner, f"its rule {rule.name} fails: {said(fault)}", rule.owner.remedy(), usable=True)
+        message = f"its rule {rule.name} fails: {said(fault)}"
+        found.append(PluginFault(rule.owner, message, rule.owner.remedy(), usable=True))
+    return found
 
 
 def _fault(rule: OwnedRule, problem: Problem, place: Place | None) -> Diagnostic:
