@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 import attrs
@@ -73,7 +74,7 @@ def _import_config(entry: Entry, place: str) -> type[Config]:
     module, _, name = place.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
-    except Exception as fault:  # a plugin may raise anything while it is imported
+    except (Exception, SystemExit) as fault:  # a plugin may raise anything while it is imported
         raise PluginError(f"{entry.id} of {entry.owner} cannot be imported from {place}: {said(fault)}") from fault
     declared = getattr(found, "__component__", None)
     if declared is None or declared.id != entry.id:
@@ -144,7 +145,9 @@ def take(owner: Owner, make: Any) -> Plugin:
     """The plugin that `make()` gives, with what it offers; whatever goes wrong is its fault alone."""
     before = "torch" in sys.modules
     try:
-        offered = _offered(make(), owner)
+        # what a verb writes to stdout is for programs: a plugin that prints must not stand in it
+        with redirect_stdout(sys.stderr):
+            offered = _offered(make(), owner)
     except Refused as refused:
         return Plugin(owner=owner, fault=PluginFault(owner, str(refused), refused.remedy))
     except (Exception, SystemExit) as fault:  # noqa: BLE001 (a plugin may fail in any way, the others must not)
@@ -205,6 +208,9 @@ def _entry(identity: str, place: Any, owner: Owner) -> Entry:
     if not owner.built_in:
         refuse_bare(identity)
     slot, _, name = identity.partition(":")
+    if not isinstance(place, str) and getattr(getattr(place, "__component__", None), "id", None) != identity:
+        remedy = f'write "{identity}": "package.module:Class"'
+        raise Refused(f"llm_components() gives {place!r} for {identity}, which is no place of a class", remedy)
     return Entry(slot=slot, name=name, owner=owner, place=place)
 
 

@@ -59,6 +59,11 @@ BAD = {
     "our namespace": Bad(
         HOOK.format("return {'norm:llm_build.rms': 'a:b'}"), "llm_build is a namespace of llm-build; name", AUTHOR
     ),
+    "a mapping to no class": Bad(
+        HOOK.format("return {'norm:acme.ring': 3}"),
+        "llm_components() gives 3 for norm:acme.ring, which is no place of a class",
+        'write "norm:acme.ring": "package.module:Class"',
+    ),
     "rules that are none": Bad(
         HOOK.format("return [1]").replace("components", "rules"),
         "llm_rules() gives 1, which is no function",
@@ -76,6 +81,10 @@ BAD = {
         "import torch only in the file that @component(module=…) names",
     ),
 }
+WELL_MEANT = {
+    "a config that exits": HOOK.format("return {'norm:acme.left': 'left:Left'}"),
+    "a print": f"print('hello')\n{NOTHING}",
+}
 TWIN = NOTHING.replace("acme.nothing", "acme.twin")
 
 
@@ -84,6 +93,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Every distribution of these tests, built."""
     folder = tmp_path_factory.mktemp("projects")
     projects = {name: write_project(folder / name, "bad-one", "3.2", bad.text, bad.group) for name, bad in BAD.items()}
+    for name, text in WELL_MEANT.items():
+        projects[name] = write_project(folder / name, "bad-one", "3.2", text)
     projects["good"] = write_project(folder / "good", "good-one", "1.5", NOTHING)
     projects["one"] = write_project(folder / "one", "twin-one", "1.2", TWIN)
     projects["two"] = write_project(folder / "two", "twin-two", "3.4", TWIN)
@@ -167,6 +178,26 @@ for plugin in installed().plugins:
     bad, good = python(program, PYTHONPATH=place).splitlines()
     assert good == "good-one 1.5 good_one ['norm:acme.nothing'] None"
     assert bad.startswith("bad-one 3.2 bad_one [] plugin bad_one of bad-one 3.2: ZeroDivisionError")
+
+
+def test_a_config_that_leaves_while_it_is_imported_is_a_fault_where_it_is_used(
+    wheels: dict[str, Path], tmp_path: Path
+) -> None:
+    place = install(tmp_path / "installed", wheels["a config that exits"])
+    (place / "left.py").write_text("raise SystemExit(0)", encoding="utf-8")
+    said = "norm:acme.left of bad-one 3.2 cannot be imported from left:Left: SystemExit: 0"
+    done = llm_build("check", spec_with(tmp_path, "acme.left"), PYTHONPATH=place)
+    assert done.returncode == 1
+    assert f"error[E308]: {said}" in done.stderr
+    assert said in finished(llm_build("plugins", PYTHONPATH=place))
+
+
+def test_what_a_plugin_prints_does_not_stand_between_what_programs_read(
+    wheels: dict[str, Path], tmp_path: Path
+) -> None:
+    place = install(tmp_path / "installed", wheels["a print"])
+    done = llm_build("check", spec_with(tmp_path, "acme.nothing"), "--format", "json", PYTHONPATH=place)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "hello\n")
 
 
 # --- the allow list ---
