@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,28 @@ def test_without_the_plugin_it_is_named_before_the_weights_are_read(run: Path, m
     with pytest.raises(RunError) as caught:
         open_run(run, device="cpu")
     assert str(caught.value) == f"{run}/checkpoints/step-000001 {NEEDS}"
+
+
+@pytest.mark.parametrize("allowed", ["", "other"])
+def test_a_plugin_that_the_allow_list_leaves_out_is_not_to_be_installed(run: Path, acme: Path, allowed: str) -> None:
+    done = llm_build("generate", run, "--device", "cpu", PYTHONPATH=acme, LLM_BUILD_PLUGINS=allowed)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1].partition("not here: ")[2]
+    assert said == (
+        "norm:acme.scale_norm, which acme-norm 2.1.0 brings, and that is left out by LLM_BUILD_PLUGINS: "
+        "add acme-norm to it"
+    )
+
+
+def test_a_plugin_that_is_here_and_broken_says_why(run: Path, acme: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(acme, tmp_path / "installed")
+    (place / "acme_norm" / "__init__.py").write_text("import not_there", encoding="utf-8")
+    done = llm_build("generate", run, "--device", "cpu", PYTHONPATH=place)
+    said = done.stderr.splitlines()[-1].partition("not here: ")[2]
+    assert said.startswith(
+        "norm:acme.scale_norm, which acme-norm 2.1.0 brings, and that cannot be used: "
+        "ModuleNotFoundError: No module named 'not_there'; ask its author"
+    )
 
 
 @pytest.mark.parametrize("verb", ["generate", "eval"])

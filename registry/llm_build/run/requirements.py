@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from llm_build.discovery import VARIABLE, normal
 from llm_build.errors import RunError
 from llm_build.registry import Entry, installed
 
@@ -58,6 +59,19 @@ def _brought(made: Mapping[str, Any]) -> str:
         return "which was made in Python: name its module with --plugin, or open it with open_run(…, config=…)"
     if not version:
         return f"which a plugin that was named brought: --plugin {shlex.quote(str(distribution))}"
+    if here := _unused(str(distribution)):
+        return f"which {here}"
     if not (PLAIN.fullmatch(str(distribution)) and PLAIN.fullmatch(str(version))):
         return "and the distribution that brought it has no name that pip takes"
     return f'which {distribution} {version} brought: pip install "{distribution}=={version}"'
+
+
+def _unused(distribution: str) -> str:
+    """Why nothing of a distribution that is here is used, and what to do; "" where it is used, or is not here."""
+    for each in installed().plugins:
+        if normal(each.owner.distribution) == normal(distribution):
+            if each.left_out:
+                return f"{each.owner} brings, and that is left out by {VARIABLE}: add {each.owner.distribution} to it"
+            if each.fault is not None and not each.fault.usable:
+                return f"{each.owner} brings, and that cannot be used: {each.fault.message}; {each.fault.remedy}"
+    return ""
