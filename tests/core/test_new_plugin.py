@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from llm_build import Silence
 from llm_build.errors import PluginError
 from llm_build.interfaces import PROTOCOLS
 from llm_build.scaffold import names_of, new_plugin, slots
@@ -102,6 +105,20 @@ def test_its_names_follow_from_the_one_given(tmp_path: Path) -> None:
         "class ScaleNorm(nn.Module)",
     ):
         assert expected in text
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="cannot be written: File name too long; choose another folder or name"):
+        write(f"acme-{'x' * 300}", "norm", tmp_path)
+
+
+def test_written_data_ends_a_line_where_json_lines_end_one(desk: Path, tmp_path: Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    texts = ["one\u2028two", "three\x85four"]
+    file.write_text("\n".join(json.dumps({"text": text}, ensure_ascii=False) for text in texts), encoding="utf-8")
+    found = runpy.run_path(str(desk / "acme-data" / "src" / "acme_data" / "module.py"))["Data"]
+    made = found(SimpleNamespace(file=str(file), held_out=None), None)
+    assert [each.text for each in made.documents(Silence())] == texts
 
 
 @pytest.mark.parametrize("slot", sorted(SLOTS))

@@ -24,15 +24,18 @@ def new_plugin(names: Names, slot: str, folder: Path) -> list[Path]:
     """
     place = folder / names.distribution
     _refuse_words_of_the_template(names, slot)
-    if place.exists() or place.is_symlink():
-        raise PluginError(f"{place} is there already, and is never written over; choose another name, or move it away")
     files = {place / file: names.put_into(text) for file, text in _templates(names, slot).items()}
     try:
+        # the folder is made here and now: nobody else's is written into
+        place.mkdir(parents=True)
         for file, text in files.items():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
+    except FileExistsError as fault:
+        message = f"{place} is there already, and is never written over; choose another name, or move it away"
+        raise PluginError(message) from fault
     except OSError as fault:
-        raise PluginError(f"{place} cannot be written: {fault.strerror}; choose another folder") from fault
+        raise PluginError(f"{place} cannot be written: {fault.strerror}; choose another folder or name") from fault
     return list(files)
 
 

@@ -13,8 +13,8 @@ class Thing:
 
     def documents(self, progress):
         try:
-            lines = self.file.read_text(encoding="utf-8").splitlines()
-            return [Document(f"{self.file}:{n}", json.loads(line)["text"]) for n, line in enumerate(lines, 1)]
+            with self.file.open(encoding="utf-8") as lines:
+                return [Document(f"{self.file}:{n}", json.loads(line)["text"]) for n, line in enumerate(lines, 1)]
         except (OSError, ValueError, TypeError, KeyError) as fault:
             raise DataError(f'{self.file} must hold lines of JSON with a "text"; {fault!r} arrived: mend it') from fault
 
