@@ -59,7 +59,14 @@ class MissingContext(LLMBuildError):
 
 
 class PluginError(LLMBuildError):
-    """A plugin or a component does not keep its promise: a bad declaration, or a module that cannot be imported."""
+    """A plugin or a component does not keep its promise: a bad declaration, or a module that cannot be imported.
+
+    `message` says which and why, and `remedy` what to do where that is known beside it.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        self.message, self.remedy = message, remedy
+        super().__init__(f"{message}; {remedy}" if remedy else message)
 
 
 class DataError(LLMBuildError):

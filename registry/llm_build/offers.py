@@ -75,7 +75,8 @@ def _import_config(entry: Entry, place: str) -> type[Config]:
     try:
         found = getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as fault:  # a plugin may raise anything while it is imported
-        raise PluginError(f"{entry.id} of {entry.owner} cannot be imported from {place}: {said(fault)}") from fault
+        message = f"{entry.id} of {entry.owner} cannot be imported from {place}: {said(fault)}"
+        raise PluginError(message, entry.owner.remedy()) from fault
     declared = getattr(found, "__component__", None)
     if declared is None or declared.id != entry.id:
         raise PluginError(

@@ -298,3 +298,18 @@ def test_a_terminal_gets_lines_between_the_columns(capsys: Any, monkeypatch: pyt
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     show_table(cells)
     assert "│ [bold]a │ 1" in capsys.readouterr().out
+
+
+def test_a_narrow_terminal_shows_every_name_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    show_table([("distribution", "component"), ("a-very-long-distribution", "acme.another_very_long_name")])
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    columns = [line.split("│")[1:3] for line in shown.splitlines() if line.startswith("│")]
+    assert ["".join(part.strip() for part in parts) for parts in zip(*columns, strict=True)] == [
+        "a-very-long-distribution",
+        "acme.another_very_long_name",
+    ]

@@ -188,8 +188,9 @@ def test_a_config_that_leaves_while_it_is_imported_is_a_fault_where_it_is_used(
     said = "norm:acme.left of bad-one 3.2 cannot be imported from left:Left: SystemExit: 0"
     done = llm_build("check", spec_with(tmp_path, "acme.left"), PYTHONPATH=place)
     assert done.returncode == 1
-    assert f"error[E308]: {said}" in done.stderr
-    assert said in finished(llm_build("plugins", PYTHONPATH=place))
+    assert f"error[E308]: {said}\n" in done.stderr
+    assert f"help: {AUTHOR}\n" in done.stderr
+    assert f"{said}; {AUTHOR}\n" in finished(llm_build("plugins", PYTHONPATH=place))
 
 
 def test_what_a_plugin_prints_does_not_stand_between_what_programs_read(

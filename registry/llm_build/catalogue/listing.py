@@ -82,7 +82,7 @@ def listing(registry: Registry, slot: str | None = None) -> Listing:
             try:
                 rows.append(_row(entry))
             except PluginError as fault:
-                failed.append(_failure(entry.owner, str(fault), entry.owner.remedy(), usable=False))
+                failed.append(_failure(entry.owner, fault.message, entry.owner.remedy(), usable=False))
     return Listing(
         rows=rows,
         rules=[Rule(**_named(each.owner), rule=each.name) for each in registry.rules],

@@ -33,7 +33,8 @@ def _show_rich(cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
 
     shown = Table()
     for heading, right in zip(cells[0], numeric, strict=True):
-        shown.add_column(heading, justify="right" if right else "left")
+        # folded: half a name could not be used
+        shown.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in cells[1:]:
         # as Text, so that brackets in a name are not taken for markup
         shown.add_row(*map(Text, row))

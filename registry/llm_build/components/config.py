@@ -249,7 +249,7 @@ def instantiate(config: Config, context: Context) -> Any:
     except (Exception, SystemExit) as fault:  # a plugin may raise anything while it is imported
         said = f"{type(fault).__name__}: {fault}"
         who, remedy = _owned(config)
-        raise PluginError(f"{who} names its module {info.module}, which cannot be imported: {said}{remedy}") from fault
+        raise PluginError(f"{who} names its module {info.module}, which cannot be imported: {said}", remedy) from fault
     protocols = _late("llm_build.protocols")
     protocols.refuse_factory(info, factory)
     module = _made(factory, config, context)
@@ -267,7 +267,7 @@ def _made(factory: Callable[[Any, Context], Any], config: Config, context: Conte
         if not remedy:
             raise
         said = f"{type(fault).__name__}: {fault}"
-        raise PluginError(f"{who} fails while {context.path or 'it'} is built: {said}{remedy}") from fault
+        raise PluginError(f"{who} fails while {context.path or 'it'} is built: {said}", remedy) from fault
 
 
 def _owned(config: Config) -> tuple[str, str]:
@@ -275,7 +275,7 @@ def _owned(config: Config) -> tuple[str, str]:
     owner = _late("llm_build.registry").installed().owner_of(config)
     if owner is None or owner.built_in:
         return id_of(config), ""
-    return f"{id_of(config)} of {owner}", f"; {owner.remedy()}"
+    return f"{id_of(config)} of {owner}", owner.remedy()
 
 
 def _late(name: str) -> Any:

@@ -245,7 +245,7 @@ class _Filling:
         try:
             return self.filler.registry.config(spec.kind.slot, value)()
         except PluginError as fault:
-            self._add(Problem(field="", message=str(fault), code="E308"))
+            self._add(Problem(field="", message=fault.message, help=fault.remedy, code="E308"))
             raise _Faulty from fault
 
     def _example(self, name: str, spec: FieldSpec) -> str:

@@ -79,7 +79,7 @@ class Lowering:
         try:
             classes = [each.config() for slot in slots if (each := self._find(slot, head)) is not None]
         except PluginError as fault:
-            self._fault("E308", str(fault), head.span)
+            self._fault("E308", fault.message, head.span, fault.remedy)
             return
         if not classes:
             self._unknown(head, [name for slot in self.registry.slots() for name in self.registry.names(slot)], "")
@@ -152,7 +152,7 @@ class Lowering:
                 return entry.config()
         except PluginError as fault:
             span = data.head.span if data.head else data.span
-            self._fault("E308", str(fault), span, "")
+            self._fault("E308", fault.message, span, fault.remedy)
             return None
         self._unknown(data.head, self.registry.names(slot), slot, value)
         return None
