@@ -42,6 +42,7 @@ IDS = {
     "norm:model.ring": "model is a word of the language",
     "norm:count.ring": "count is a word of the language",
     "norm:llm_build.ring": 'llm_build is a namespace of llm-build; name norm:llm_build.ring "norm:acme.ring", say',
+    "norm:llm_build_plugins.ring": "llm_build_plugins is a namespace of llm-build",
     "norm:builtin.ring": "builtin is a namespace of llm-build",
     "spec:acme.ring": "slot spec is the root of every spec; give spec:acme.ring another slot",
 }
@@ -53,6 +54,26 @@ FIELDS = {
     "a mutable default within one": (
         field("tuple[float, ...]", many(number(), default=[0.9, 0.95])),
         f"the field eps {OF} has a mutable default: write default=(0.9, 0.95), which is not",
+    ),
+    "a Literal": (
+        field("Literal['a', 'b']", "a"),
+        "nothing that says what a spec may write: write eps: Literal['a', 'b'] = choice(…, default='a')",
+    ),
+    "a choice of nothing": (
+        field("str", choice()),
+        f'the field eps {OF} has nothing to choose from: write choice("one", "other")',
+    ),
+    "a part of a slot that no spec could name": (
+        field("Config", part("Norm")),
+        f'the field eps {OF} takes a component of a slot, named in lower case as in part("norm"); "Norm" arrived',
+    ),
+    "inheriting what is near to what a context tells": (
+        field("int", size(inherit="dims")),
+        f'the field eps {OF} inherits "dims", which nobody tells: write inherit="dim"',
+    ),
+    "inheriting what no context tells": (
+        field("int", size(inherit="colour")),
+        f'the field eps {OF} inherits "colour", which nobody tells: a context tells dim, vocab, context, depth',
     ),
     "no annotation": (
         ({}, {"eps": number(default=1e-5)}),

@@ -12,6 +12,7 @@ import attrs
 from llm_build.components.fields import KEY, FieldSpec
 from llm_build.components.kinds import (
     AmountKind,
+    ChoiceKind,
     FlagKind,
     ManyKind,
     NumberKind,
@@ -22,7 +23,9 @@ from llm_build.components.kinds import (
 )
 from llm_build.components.names import WORD, refuse_bad_id, refuse_capability
 from llm_build.components.values import UNSET, Refusal
+from llm_build.context import Context
 from llm_build.errors import PluginError
+from llm_build.language.values import similar
 from llm_build.language.words import KEYWORDS, ROOTS
 
 _MARK = type(attrs.field())  # what attrs puts in a class until it makes a field of it
@@ -53,6 +56,8 @@ _FUNCTIONS = {
     "float": "number()",
     "str": "text()",
     "Share": "share()",
+    "Literal": "choice(…)",
+    "Path": "path()",
     "Config": 'part("slot")',
     "tuple": "many(number())",
     "list": "many(number())",
@@ -130,7 +135,9 @@ def _refuse_field(identity: str, name: str, annotation: str, value: Any) -> None
         )
     if not isinstance(value, _MARK) or KEY not in value.metadata:
         _refuse_plain(identity, name, annotation, value)
-    _refuse_default(identity, name, value.metadata[KEY])
+    spec = value.metadata[KEY]
+    _refuse_kind(identity, name, spec)
+    _refuse_default(identity, name, spec)
 
 
 def _refuse_plain(identity: str, name: str, annotation: str, value: Any) -> None:
@@ -146,6 +153,21 @@ def _refuse_plain(identity: str, name: str, annotation: str, value: Any) -> None
         f"the field {name} of {identity} has {mutable}nothing that says what a spec may write: "
         f"write {name}: {annotation} = {_with_default(kind, default)}"
     )
+
+
+def _refuse_kind(identity: str, name: str, spec: FieldSpec) -> None:
+    """What a field function was given that no spec, and no context, could ever serve."""
+    if isinstance(spec.kind, PartKind | PartsKind) and not WORD.fullmatch(str(spec.kind.slot)):
+        raise PluginError(
+            f'the field {name} of {identity} takes a component of a slot, named in lower case as in part("norm"); '
+            f'"{spec.kind.slot}" arrived'
+        )
+    if isinstance(spec.kind, ChoiceKind) and not spec.kind.options:
+        raise PluginError(f'the field {name} of {identity} has nothing to choose from: write choice("one", "other")')
+    if spec.inherit is not None and spec.inherit not in (told := attrs.fields_dict(Context)):
+        near = similar(spec.inherit, list(told))
+        advice = f'write inherit="{near}"' if near else f"a context tells {', '.join(told)}"
+        raise PluginError(f'the field {name} of {identity} inherits "{spec.inherit}", which nobody tells: {advice}')
 
 
 def _refuse_default(identity: str, name: str, spec: FieldSpec) -> None:

@@ -11,7 +11,7 @@ from llm_build.language.words import FUNCTIONS, KEYWORDS, ROOTS
 
 WORD = re.compile(r"[a-z_][a-z0-9_]*")
 NAME = re.compile(rf"{WORD.pattern}(\.{WORD.pattern})*")
-OURS = frozenset({"builtin", "llm", "llm_build"})
+OURS = frozenset({"builtin", "llm", "llm_build", "llm_build_plugins"})
 """Namespaces that nobody's component may take."""
 ROOT_SLOT = "spec"
 
