@@ -78,7 +78,10 @@ def refuse_stranger(info: ComponentInfo, module: Any) -> None:
 
 
 def _faults(info: ComponentInfo, module: Any) -> Iterator[str]:
-    for member in asked(info.slot, info.capabilities):
+    members = asked(info.slot, info.capabilities)
+    if any(each.name == "forward" for each in members) and not _is_torch_module(module):
+        yield f"what has a forward derives from torch.nn.Module; {type(module).__name__} does not"
+    for member in members:
         if member.signature is None:
             if not _has(module, member.name):
                 yield f"it has no attribute {member.name}"
@@ -86,6 +89,12 @@ def _faults(info: ComponentInfo, module: Any) -> Iterator[str]:
             yield f"it has no method {member}: {_first_line(member.doc)}"
         elif found := _unlike(getattr(module, member.name), member):
             yield f"its {member.name}{found} cannot be called as {member}: {_first_line(member.doc)}"
+
+
+def _is_torch_module(module: Any) -> bool:
+    from torch import nn  # what asks for slots without building must not wait for torch
+
+    return isinstance(module, nn.Module)
 
 
 def _has(module: Any, name: str) -> bool:

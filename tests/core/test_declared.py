@@ -128,6 +128,10 @@ FIELDS = {
     "a private name": (({"_eps": "int"}, {"_eps": size()}), "a field is named in lower case, such as head_dim;"),
 }
 DECLARATIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "a position that nothing would use": (
+        {"identity": "position:acme.ring"},
+        'position:acme.ring must say how it is used, or nothing would use it: write capabilities=["rotary"], or "addit',
+    ),
     "an unknown capability": (
         {"capabilities": ["casual"]},
         'norm:acme.ring promises "casual", which no component can; write "causal"; one of your own is "acme.casual"',

@@ -50,6 +50,11 @@ def test_a_module_without_its_method_is_told_its_signature() -> None:
     assert refused("norm", nn.Module()) == f"norm:{NAMED}it has no method {NORM}"
 
 
+def test_what_has_a_forward_is_a_torch_module() -> None:
+    ring = type("Ring", (), {"forward": lambda self, x: x})()
+    assert refused("norm", ring) == f"norm:{NAMED}what has a forward derives from torch.nn.Module; Ring does not"
+
+
 def test_a_placeholder_of_torch_is_no_forward() -> None:
     assert refused("norm", nn.ModuleList()) == f"norm:{NAMED}it has no method {NORM}"
     assert refused("norm", nn.Identity()) == ""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from acme_differential.config import differential
 from llm_build import Config, Context, Step, build, make_state
 from llm_build.registry import installed
-from llm_build_plugins import model, position
+from llm_build_plugins import ffn, model, norm, position
 from tests.builtin.machine import Machine, run
 from tests.builtin.strategies import CONTEXT, VOCAB, Case, changed, feed, norms, plain_ffns, random_tokens, ropes
 from tests.builtin.strategies import attentions as built_in_attentions
@@ -114,6 +114,13 @@ def test_a_change_never_moves_what_came_before(case: Case, data: st.DataObject) 
     place = data.draw(st.integers(0, case.length - 1))
     before, after = case.model(case.tokens), case.model(changed(case.tokens, slice(None), place))
     torch.testing.assert_close(before[:, :place], after[:, :place], rtol=0, atol=0)
+
+
+def test_what_writes_into_the_residual_stream_is_drawn_smaller() -> None:
+    layers = 18 * model.block(norm=norm.rms(), attention=differential(heads=2), ffn=ffn.mlp())
+    made = build(model.decoder(dim=64, vocab=VOCAB, context=CONTEXT, norm=norm.rms(), layers=layers))
+    mixer = made.layers[0].attention
+    assert mixer.out.weight.std().item() / mixer.v.weight.std().item() == pytest.approx(1 / 6, rel=0.1)
 
 
 def test_it_keeps_two_keys_and_one_value_a_head() -> None:

@@ -89,6 +89,10 @@ def refuse_bad_declaration(identity: str, module: str, version: int, capabilitie
         raise PluginError(f'{identity} has a list of capabilities: write capabilities=["{capabilities}"]')
     for each in capabilities:
         refuse_capability(identity, each)
+    if identity.startswith("position:") and not capabilities:
+        raise PluginError(
+            f'{identity} must say how it is used, or nothing would use it: write capabilities=["rotary"], or "additive"'
+        )
 
 
 def refuse_bad_fields(cls: type, base: type, identity: str) -> None:

@@ -27,6 +27,8 @@ class DifferentialAttention(nn.Module):
         self.k = nn.Linear(dim, heads * 2 * width, bias=False)
         self.v = nn.Linear(dim, heads * 2 * width, bias=False)
         self.out = nn.Linear(heads * 2 * width, dim, bias=False)
+        # initialisers draw what writes into the residual stream smaller
+        self.out.writes_residual = True  # type: ignore[assignment]
         self.norm = nn.RMSNorm(2 * width, eps=1e-5)
         # one λ for all heads; the authors' code draws its vectors with this deviation
         self.q1, self.k1, self.q2, self.k2 = (nn.Parameter(0.1 * torch.randn(width)) for _ in range(4))
