@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
@@ -53,10 +53,7 @@ class Registry:
         owners = self._entries.get(slot, {}).get(name, [])
         # a plugin that is installed may be named as well: one class is one component
         if len({each.place for each in owners}) > 1:
-            both = " and ".join(str(each.owner) for each in owners)
-            raise PluginError(
-                f"{slot}:{name} is claimed by {both}; pip uninstall one of them, or leave it out of {VARIABLE}"
-            )
+            raise _claimed(f"{slot}:{name}", [each.owner for each in owners])
         return owners[0] if owners else None
 
     def config(self, slot: str, name: str) -> type[Config]:
@@ -126,6 +123,16 @@ class Registry:
         if fault is not None and not fault.usable and door != LIST:
             raise PluginError(f"{door} {name} cannot be used: {fault.message}; {fault.remedy}")
         return self._named[key]
+
+
+def _claimed(identity: str, owners: Sequence[Owner]) -> PluginError:
+    names = list(dict.fromkeys(map(str, owners)))
+    if len(names) == 1:
+        return PluginError(f"{identity} is claimed twice by {names[0]}", owners[0].remedy())
+    remedy = f"pip uninstall one of them, or leave it out of {VARIABLE}"
+    if named := next((each for each in owners if each.door), None):
+        remedy = f"use one of them alone: {named} is not installed but named, by {named.door}"
+    return PluginError(f"{identity} is claimed by {' and '.join(names)}", remedy)
 
 
 def _module_of_name(name: str) -> ModuleType:

@@ -144,9 +144,33 @@ def test_two_owners_of_an_id_are_a_fault_where_a_spec_uses_it(
     spec.write_text(text.replace("llm 1\n", f"llm 1\n{let}"), encoding="utf-8")
     done = llm_build("check", spec, PYTHONPATH=place)
     assert done.returncode == 1
-    assert "error[E308]: norm:acme.twin is claimed by twin-one 1.2 and twin-two 3.4; pip uninstall one" in done.stderr
+    assert "error[E308]: norm:acme.twin is claimed by twin-one 1.2 and twin-two 3.4\n" in done.stderr
+    assert "help: pip uninstall one of them, or leave it out of LLM_BUILD_PLUGINS\n" in done.stderr
     assert "error[E104]: 1K is not a number" in done.stderr, "the other faults are said too"
     assert "| " in done.stderr.partition("E308")[2].partition("E104")[0] or where != "a layer"
+
+
+@pytest.mark.parametrize(
+    ("names", "said", "remedy"),
+    [
+        (("one.py",), "norm:acme.twin is claimed twice by one.py", "mend it, or name another"),
+        (
+            ("one.py", "two.py"),
+            "norm:acme.twin is claimed by one.py and two.py",
+            "use one of them alone: one.py is not installed but named, by --plugin",
+        ),
+    ],
+)
+def test_an_id_that_named_files_claim_has_a_remedy_of_their_own(
+    names: tuple[str, ...], said: str, remedy: str, tmp_path: Path
+) -> None:
+    twice = TWIN + '\n\n@component("norm:acme.twin", module="torch.nn:Identity")\nclass other(Config):\n    pass\n'
+    for name in names:
+        (tmp_path / name).write_text(twice.replace("[nothing]", "[nothing, other]"), encoding="utf-8")
+    options = [each for name in names for each in ("--plugin", name)]
+    done = llm_build("check", spec_with(tmp_path, "acme.twin"), *options, cwd=tmp_path)
+    assert f"error[E308]: {said}\n" in done.stderr
+    assert f"help: {remedy}\n" in done.stderr
 
 
 def test_a_distribution_that_serves_two_versions_of_the_hooks_is_read_by_ours(

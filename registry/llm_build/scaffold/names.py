@@ -8,7 +8,7 @@ import re
 
 import attrs
 
-from llm_build.components import Config, component
+from llm_build.components.names import refuse_bad_id
 from llm_build.errors import PluginError
 
 GIVEN = re.compile(r"[a-z][a-z0-9]*(-[a-z][a-z0-9]*)+")
@@ -61,7 +61,7 @@ def names_of(name: str, slot: str) -> Names:
     if keyword.iskeyword(names.config):
         raise PluginError(f"a component cannot be named {names.config}, a word of Python; choose another name")
     # what the registry would refuse later is refused now, in its own words
-    component(f"{slot}:{names.component}", module="package.module:Class")(type(names.config, (Config,), {}))
+    refuse_bad_id(f"{slot}:{names.component}")
     if importlib.util.find_spec(names.package) is not None:
         raise PluginError(f"a package {names.package} is installed already; choose another name")
     return names
