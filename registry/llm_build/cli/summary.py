@@ -124,10 +124,11 @@ def _training(found: Summary, why_not: str) -> Iterator[str]:
 
 def _taken(memory: TrainingMemory) -> str:
     pairs = "; for pairs as long as the context" if memory.paired else ""
+    more = f", workspaces {size(memory.workspaces)}" if memory.workspaces else ""
     return (
         f"training takes {size(memory.peak)} at its peak on {memory.device}, with products in {memory.dtype}: weights "
         f"{size(memory.weights)}, gradients {size(memory.gradients)}, optimiser {size(memory.optimizer)}, "
-        f"activations up to {size(memory.activations)}{pairs}"
+        f"activations up to {size(memory.activations)}{more}{pairs}"
     )
 
 

@@ -17,6 +17,8 @@ from llm_build.run.compute import Compute
 from llm_build.run.rehearsal import rehearse
 from llm_build.spec import Spec
 
+KINDS = ("weights", "gradients", "optimizer", "activations", "workspaces")
+
 
 @attrs.frozen(kw_only=True)
 class TrainingMemory:
@@ -28,6 +30,7 @@ class TrainingMemory:
     gradients    of all weights
     optimizer    what it keeps beside them between steps
     activations  the most of all else: what is kept for the way back, and what is made in between
+    workspaces   what a GPU's products keep for themselves; 0 on a CPU
     paired       it is for pairs whose sides are as long as the context, and shorter ones take less
     """
 
@@ -38,11 +41,12 @@ class TrainingMemory:
     gradients: int
     optimizer: int
     activations: int
+    workspaces: int
     paired: bool
 
     def as_json(self) -> Mapping[str, Any]:
         """The same for a machine: sizes in bytes."""
-        kinds = {name: getattr(self, name) for name in ("weights", "gradients", "optimizer", "activations")}
+        kinds = {name: getattr(self, name) for name in KINDS}
         assumed = "pairs whose source and target are as long as the context" if self.paired else None
         return {"device": self.device, "dtype": self.dtype, "peak_bytes": self.peak, "bytes": kinds, "assumed": assumed}
 
@@ -54,15 +58,16 @@ def training_memory(spec: Spec, compute: Compute) -> TrainingMemory:
     """
     if spec.train is None:
         raise Unmeasured("memory is that of training, and this spec has no `train`")
-    seen = rehearse(spec, compute)
+    seen, more = rehearse(spec, compute), workspaces(compute)
     return TrainingMemory(
         device=compute.device.type,
         dtype=str(compute.dtype).removeprefix("torch."),
-        peak=seen.peak + workspaces(compute),
+        peak=seen.peak + more,
         weights=seen.most["weights"],
         gradients=seen.most["gradients"],
         optimizer=seen.most["optimizer"],
         activations=seen.most["activations"],
+        workspaces=more,
         paired=can(spec.model, "encoder"),
     )
 
