@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -75,7 +76,7 @@ def test_a_second_signal_ends_it_at_once(how: signal.Signals, tmp_path: Path) ->
     objective = "objective = test.watched, schedule = none"
     spec.write_text(spec_text(write_texts(tmp_path / "texts"), train=objective), encoding="utf-8")
     arguments = ["-m", "llm_build", "train", spec, "--out", tmp_path / "run", "--device", "cpu"]
-    environment = {"SEEN": str(seen), "WAIT_AT_CALL": "2", "PYTHONPATH": str(tmp_path)}
+    environment = {**os.environ, "SEEN": str(seen), "WAIT_AT_CALL": "2", "PYTHONPATH": str(tmp_path)}
     with subprocess.Popen(
         [sys.executable, *arguments, "--plugin", write_plugin(tmp_path)],
         stderr=subprocess.PIPE,

@@ -71,7 +71,7 @@ class AtHand:
         self.batches = [self._made(job, step) for step in range(steps)]
 
     def batch(self, position: int, rows: int) -> Batch:
-        return self.batches[position // self.rows]
+        return self.batches[position // self.rows % len(self.batches)]  # one is drawn ahead of the last step
 
     def draw(self, position: int, rows: int) -> Sequence[Example]:
         raise NotImplementedError("a trainer asks for batches")
