@@ -31,6 +31,12 @@ OFFLINE = BEGIN.format(options='mode="offline"')
 END = "logger.log({'step': 2, 'loss': 0.5})\nlogger.end()\n"
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process hands its own service down to those that it starts."""
+    monkeypatch.delenv("WANDB_SERVICE", raising=False)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     place = tmp_path / "run"

@@ -73,7 +73,7 @@ def wait_for_a_step(metrics: Path, process: subprocess.Popen[str]) -> None:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_it_at_once(how: signal.Signals, tmp_path: Path) -> None:
     spec, seen = tmp_path / "small.llm", tmp_path / "seen"
-    objective = "objective = test.watched, schedule = none"
+    objective = "objective = test.watched, schedule = none, eval_every = 100%"
     spec.write_text(spec_text(write_texts(tmp_path / "texts"), train=objective), encoding="utf-8")
     arguments = ["-m", "llm_build", "train", spec, "--out", tmp_path / "run", "--device", "cpu"]
     environment = {**os.environ, "SEEN": str(seen), "WAIT_AT_CALL": "2", "PYTHONPATH": str(tmp_path)}
