@@ -9,9 +9,13 @@ from typing import Any
 
 import attrs
 
-from llm_build import Config, Context, Problem, can, divided, flag, number, part, size
+from llm_build import Config, Context, Problem, can, divided, divisors, flag, number, part, size
 from llm_build_plugins.attention.mask_config import full
 
+LARGE = 256
+"""Models narrower than this wait for a GPU's launches, not for its products: advice on those is for wider ones."""
+TILE = 8
+"""Numbers of 2 bytes that tensor cores and attention kernels load at once."""
 MODULE = "llm_build_plugins.attention.gqa_module:attention"
 HEADS = 2**16
 
@@ -63,6 +67,24 @@ class SoftmaxAttention(Config):
                 message="attention takes a position that rotates queries and keys; this one does not",
                 help="write position = rope",
             )
+
+    def check_head_dim(self, context: Context) -> Iterator[Problem]:
+        if context.dim is None or context.dim < LARGE or self.head_dim % TILE == 0:
+            return
+        derived = self.origin("head_dim").kind == "derived"
+        even = context.dim % TILE == 0
+        yield Problem(
+            field="heads" if derived else "head_dim",
+            message=f"a GPU is fast where head_dim is a multiple of {TILE}; {self.head_dim} arrived",
+            help=f"heads may be {divisors(context.dim // TILE)}" if derived and even else self._other_head_dim(),
+            severity="warning",
+            code="W305",
+            related=("dim",) if derived else (),
+        )
+
+    def _other_head_dim(self) -> str:
+        below = self.head_dim // TILE * TILE
+        return f"write head_dim = {below} or {below + TILE}" if below else f"write head_dim = {TILE}"
 
     def _over_memory(self) -> Iterator[Problem]:
         if not isinstance(self.mask, full):

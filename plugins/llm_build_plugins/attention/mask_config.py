@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from llm_build import Config, component, size
+from collections.abc import Iterator
+
+from llm_build import Config, Context, Problem, component, size
 
 
 @component("mask:causal", module="llm_build_plugins.attention.mask_module:Causal", capabilities=["causal"])
@@ -23,3 +25,14 @@ class sliding(Config):
     """
 
     window: int = size(high=2**30, example=256, doc="positions to one side, with the query's own")
+
+    def check_window(self, context: Context) -> Iterator[Problem]:
+        if context.context is not None and self.window >= context.context:
+            yield Problem(
+                field="window",
+                message=f"a window hides something only below the context = {context.context}; {self.window} arrived",
+                help="write a smaller window, or mask = causal (full in an encoder)",
+                severity="warning",
+                code="W302",
+                related=("context",),
+            )

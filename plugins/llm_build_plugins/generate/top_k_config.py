@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from llm_build import Config, component, number, size
+from collections.abc import Iterator
+
+from llm_build import Config, Context, Problem, component, number, size
+from llm_build_plugins.generate._cold import idle_filter
 
 
 @component("sampler:top_k", module="llm_build_plugins.generate.top_k_module:TopK")
@@ -13,5 +16,8 @@ class top_k(Config):
     """
 
     k: int = size(default=50, doc="tokens to draw from; those as likely as the last of them come too")
-    temperature: float = number(default=1, low=1e-6, doc="below 1 sharper, above 1 flatter; for 0 take greedy")
+    temperature: float = number(default=1, low=0, doc="below 1 sharper, above 1 flatter; 0: only the likeliest")
     repetition: float = number(default=1, low=1, doc="penalty on tokens that the row holds already; 1 is none")
+
+    def check_temperature(self, context: Context) -> Iterator[Problem]:
+        return idle_filter("k", self.temperature)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from llm_build import Config, Context, Problem, can, component, number, part, parts, size
+from llm_build_plugins.model._advice import ragged_vocab
 
 
 @component("model:decoder", module="llm_build_plugins.model.decoder_module:Decoder", capabilities=["causal", "cache"])
@@ -41,3 +42,6 @@ class decoder(Config):
                 message="shared is for a model with two stacks that read tokens; a decoder has one",
                 help="leave shared out",
             )
+
+    def check_vocab(self, context: Context) -> Iterator[Problem]:
+        return ragged_vocab(self)

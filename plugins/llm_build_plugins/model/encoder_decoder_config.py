@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from llm_build import Config, Context, Problem, component, number, part, size
+from llm_build_plugins.model._advice import ragged_vocab
 
 
 @component(
@@ -54,3 +55,6 @@ class encoder_decoder(Config):
                 message="a layer of the decoder must read what the encoder made; none has cross",
                 help="write cross = mha { … } in its blocks, or take model = decoder",
             )
+
+    def check_vocab(self, context: Context) -> Iterator[Problem]:
+        return ragged_vocab(self)

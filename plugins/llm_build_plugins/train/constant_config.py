@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from llm_build import Config, Share, amount, component, share
+from collections.abc import Iterator
+
+from llm_build import Config, Context, Problem, Share, amount, component, share
+from llm_build_plugins.train._late import late_peak
 
 
 @component("schedule:constant", module="llm_build_plugins.train.constant_module:Constant")
@@ -15,3 +18,6 @@ class constant(Config):
 
     warmup: int | Share = amount(default=Share.percent(1), doc="steps until the peak, or their share of all steps")
     start: Share = share(default=Share.percent(1), doc="share of the peak at the first step")
+
+    def check_warmup(self, context: Context) -> Iterator[Problem]:
+        return late_peak(self.warmup, context)

@@ -48,7 +48,7 @@ class pretrain(Config):
     sample_tokens: int = size(default=64, doc="longest of these texts, in tokens")
 
     def inside(self, field: str, context: Context) -> Context:
-        return context.with_(steps=self.length(context)) if field == "schedule" else context
+        return context.provide(steps=self.length(context)) if field == "schedule" else context
 
     def length(self, context: Context) -> int | None:
         """The number of optimiser steps, where that is known without the data."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from llm_build import Config, Share, amount, component, share
+from collections.abc import Iterator
+
+from llm_build import Config, Context, Problem, Share, amount, component, share
+from llm_build_plugins.train._late import late_peak
 
 
 @component("schedule:warmup_cosine", module="llm_build_plugins.train.warmup_cosine_module:WarmupCosine")
@@ -16,3 +19,6 @@ class warmup_cosine(Config):
     warmup: int | Share = amount(default=Share.percent(1), doc="steps until the peak, or their share of all steps")
     start: Share = share(default=Share.percent(1), doc="share of the peak at the first step")
     floor: Share = share(default=Share.percent(0), doc="share of the peak at the last step")
+
+    def check_warmup(self, context: Context) -> Iterator[Problem]:
+        return late_peak(self.warmup, context)

@@ -55,7 +55,7 @@ class Config:
     _origins: dict[str, Origin]
 
     def check(self, context: Context) -> Iterator[Problem]:
-        """Yield every fault that the kinds of the fields cannot see. Override it.
+        """Yield every fault that the kinds of the fields cannot see, and what to warn of. Override it.
 
         Further methods whose names begin with `check_` are called too, each by itself: a field at fault silences only
         those that read it.
@@ -67,7 +67,7 @@ class Config:
         return context
 
     def problems(self, context: Context) -> list[Problem]:
-        """Every fault of this config and of its parts in this context; empty if it can be built."""
+        """Every fault of this config and of its parts in this context; without an error among them it can be built."""
         found: list[Problem] = _late("llm_build.resolve").problems(self, context)
         return found
 

@@ -26,6 +26,7 @@ from llm_build.components import (
     id_of,
 )
 from llm_build.context import Context
+from llm_build.diagnostics import Severity
 from llm_build.errors import MissingContext, PluginError
 from llm_build.language.values import FAULTY
 from llm_build.registry import Registry
@@ -54,6 +55,8 @@ class Filler:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.faults: list[Fault] = []
+        # what configs advise against; it makes no config faulty
+        self.warnings: list[Fault] = []
         # a filled config → the stated one that it came from, for faults found in another context
         self.stated: dict[int, Config] = {}
         # the context that a filled config was filled in
@@ -195,8 +198,12 @@ class _Filling:
             self._add(Problem(field="", message=f"{_called(self.config)}: {missing}", code="E313"))
 
     def _add(self, problem: Problem) -> None:
+        fault = Fault(self.config, problem, self.context.path, self.context)
+        if problem.severity is Severity.WARNING:
+            self.filler.warnings.append(fault)
+            return
         self.faulty.add(problem.field)
-        self.filler.faults.append(Fault(self.config, problem, self.context.path, self.context))
+        self.filler.faults.append(fault)
 
     def _find(self, name: str, spec: FieldSpec) -> tuple[Any, Origin]:
         stated = getattr(self.config, name)
@@ -216,6 +223,8 @@ class _Filling:
         if spec.derive is not None:
             derived = self._derived(name, spec.derive)
             if isinstance(derived, Problem):
+                if derived.severity is not Severity.ERROR:
+                    raise PluginError(f"{id_of(self.config)} derives {name} as a warning; only a check can warn")
                 self._add(derived)
                 raise _Faulty
             return self._accept(name, spec, self._named(spec, derived)), Origin("derived", spec.says)

@@ -14,6 +14,8 @@ from llm_build.errors import SpecError
 from llm_build.language.evaluator import evaluate
 from llm_build.language.files import read_source
 from llm_build.registry import installed
+from llm_build.resolve.advice import advice
+from llm_build.resolve.allowed import unsilenced
 from llm_build.resolve.fill import Filler
 from llm_build.resolve.lower import Lowering
 from llm_build.resolve.places import ordered, placed, span_at
@@ -55,14 +57,22 @@ def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | Non
         return Reading(source, config, None, ordered([*evaluated.faults, *certain], evaluated.bindings))
     filled = cast("Spec | None", filler.fill(config, Context()))
     found = [*evaluated.faults, *lowering.faults, *(placed(each, lowering, filler) for each in filler.faults)]
-    whole = filled if not any(each.severity is Severity.ERROR for each in found) else None
+    whole = filled if not _faulty(found) else None
+    found += advice(evaluated, registry)
+    found += (placed(each, lowering, filler) for each in filler.warnings)
     if whole is not None:
         found += check_rules(whole, registry, lambda path: span_at(whole, path, lowering, filler))
     if evaluated.requires:
         from llm_build.resolve.requires import check_requires  # most specs require nothing
 
         found += check_requires(evaluated, whole, filler.contexts, measure)
-    return Reading(source, config, filled, ordered(found, evaluated.bindings))
+    # a comment may be meant for what a fault hides, or for the spec without the settings
+    idle = not settings and not _faulty(found)
+    return Reading(source, config, filled, ordered(unsilenced(found, source, idle=idle), evaluated.bindings))
+
+
+def _faulty(found: Sequence[Diagnostic]) -> bool:
+    return any(each.severity is Severity.ERROR for each in found)
 
 
 def load(path_or_text: str | Path, settings: Sequence[str] = ()) -> Spec:

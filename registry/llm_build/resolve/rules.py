@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from llm_build.components import Problem
-from llm_build.diagnostics import Diagnostic, Related, Span
+from llm_build.diagnostics import Diagnostic, Related, Severity, Span
 from llm_build.offers import OwnedRule, PluginFault, said
 from llm_build.registry import Registry
 from llm_build.spec import Spec
 
+RULE_FAILS = "W314"
+"""The code of what is said of a rule that raises."""
 Place = Callable[[str], tuple[Span | None, bool]]
 """A path ("generate.cache") → the span of the nearest thing that was written, and whether that is the very field."""
 
 
 def check_rules(spec: Spec, registry: Registry, place: Place | None = None) -> list[Diagnostic]:
-    """What every rule says of a filled spec: an error for each problem, a warning for each rule that fails.
+    """What every rule says of a filled spec: its problems, and a warning for each rule that fails.
 
     A config that was written in Python has no places.
     """
@@ -44,7 +46,8 @@ def _fault(rule: OwnedRule, problem: Problem, place: Place | None) -> Diagnostic
     span = place(problem.field)[0] if place else None
     message = f"{problem.message} (a rule of {rule.owner})"
     related = tuple(_related(problem, place)) if place else ()
-    return Diagnostic(code="E314", message=message, span=span, path=problem.field, help=problem.help, related=related)
+    code = "E314" if problem.severity is Severity.ERROR else "W315"
+    return Diagnostic(code=code, message=message, span=span, path=problem.field, help=problem.help, related=related)
 
 
 def _related(problem: Problem, place: Place) -> Iterator[Related]:
@@ -56,4 +59,4 @@ def _related(problem: Problem, place: Place) -> Iterator[Related]:
 
 def _failed(fault: PluginFault) -> Diagnostic:
     message = f"plugin {fault.owner.entry} of {fault.owner}: {fault.message}"
-    return Diagnostic(code="W314", message=message, help=fault.remedy)
+    return Diagnostic(code=RULE_FAILS, message=message, help=fault.remedy)
