@@ -69,14 +69,15 @@ def _run(arguments: Sequence[str] | None) -> int:
         click.echo("interrupted", err=True)
         return INTERRUPTED
     except LLMBuildError as fault:
-        click.echo(_said(fault), err=True)
+        _say(fault)
         return FAULT
     return result if isinstance(result, int) else FINE
 
 
-def _said(fault: LLMBuildError) -> str:
+def _say(fault: LLMBuildError) -> None:
     if isinstance(fault, SpecError):
-        from llm_build.diagnostics import render
+        from llm_build.cli._say import say
 
-        return render(fault.diagnostics)
-    return f"error: {fault}"
+        say(fault.diagnostics)
+    else:
+        click.echo(f"error: {fault}", err=True)

@@ -135,14 +135,13 @@ def read_spec(
 
 def resolve_spec(spec: str, sets: Sequence[str], device: str = "auto", dtype: str = "auto") -> Reading:
     """What `read_spec` does, once the plugins are there."""
-    from llm_build.diagnostics import render
+    from llm_build.cli._say import say
     from llm_build.errors import SpecError
 
     reading = read_measured(spec, sets, device, dtype)
     if reading.errors:
         raise SpecError(reading.diagnostics)
-    if reading.diagnostics:
-        click.echo(render(reading.diagnostics), err=True)
+    say(reading.diagnostics)
     return reading
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from llm_build.cli._options import read_measured, spec_options, talk_options, use_plugins
+from llm_build.cli._say import say
 from llm_build.diagnostics import FORMATS, Diagnostic, Severity, render
 from llm_build.errors import SpecError
 from llm_build.resolve import read, source_of
@@ -28,15 +29,16 @@ def command(
 
     Nothing is built, and torch is not imported; a requirement that needs measuring is listed as decided at build. With
     --measure it is decided now, on a model that is built on a device without memory; memory is that of training on the
-    best device that is there. Exits with 1 where there is a fault. Faults go to stderr as text, or to stdout as JSON.
+    best device that is there. Exits with 1 where there is an error; a warning is silenced by a comment on its line, as
+    # allow: W202. All of it goes to stderr as text, or to stdout as JSON, as SARIF 2.1.0 or as GitHub's workflow commands.
     """
     use_plugins(plugins)
     found = {spec: _diagnostics(spec, sets, measure) for spec in specs}
     everything = [each for diagnostics in found.values() for each in diagnostics]
     if form != "text":
-        click.echo(render(everything, form))
-    elif everything:
-        click.echo(render(everything), err=True)
+        _print(render(everything, form))
+    else:
+        say(everything)
     for spec, diagnostics in found.items():
         if form == "text" and not quiet and not _faulty(diagnostics):
             click.echo(f"{spec}: fine")
@@ -49,6 +51,11 @@ def _diagnostics(spec: str, sets: Sequence[str], measure: bool) -> Sequence[Diag
     except SpecError as fault:
         return fault.diagnostics
     return reading.diagnostics
+
+
+def _print(rendered: str) -> None:
+    if rendered:
+        click.echo(rendered)
 
 
 def _faulty(diagnostics: Sequence[Diagnostic]) -> bool:

@@ -1,4 +1,4 @@
-"""Diagnostics as text for people and as JSON for programs."""
+"""The forms that diagnostics are rendered in: text for people, and JSON, SARIF and GitHub's commands for programs."""
 
 from __future__ import annotations
 
@@ -7,62 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llm_build.diagnostics.diagnostic import Diagnostic, Span
-
-WIDTH = 160
-
-# a spec from a stranger must not speak to the terminal: control characters are shown as pictures of themselves
-_PICTURES = dict.fromkeys(range(0x7F, 0xA0), 0xFFFD)
-_PICTURES |= {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
+from llm_build.diagnostics.text import text
 
 Renderer = Callable[[Sequence[Diagnostic]], str]
 
 
-def render(diagnostics: Sequence[Diagnostic], form: str = "text") -> str:
-    """Render diagnostics; `form` is a key of `FORMATS`. The result has no newline at its end."""
-    return FORMATS[form](diagnostics)
+def render(diagnostics: Sequence[Diagnostic], form: str = "text", *, colour: bool = False) -> str:
+    """Render diagnostics; `form` is a key of `FORMATS`. The result has no newline at its end.
 
-
-def _text(diagnostics: Sequence[Diagnostic]) -> str:
-    return "\n\n".join("\n".join(_lines(each)) for each in diagnostics).translate(_PICTURES)
-
-
-def _lines(diagnostic: Diagnostic) -> list[str]:
-    lines = [f"{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}"]
-    if diagnostic.span:
-        lines += _snippet(diagnostic.span, "-->", "^")
-    elif diagnostic.path:
-        lines.append(f"  --> {diagnostic.path}")
-    for related in diagnostic.related:
-        lines += _snippet(related.span, ":::", "-", related.message)
-    if diagnostic.help:
-        lines.append(f"  help: {diagnostic.help}")
-    return lines
-
-
-def _snippet(span: Span, arrow: str, mark: str, message: str = "") -> list[str]:
-    """The place, the line of text, and a row of marks under the stretch that is meant."""
-    if not span.source.text:
-        return [f" {arrow} {span.source.name}"]
-    line, column = span.source.place(span.start)
-    text = span.source.line(line)
-    text, column, cut = _window(text, column)
-    gutter = " " * len(str(line))
-    width = max(1, min(span.end - span.start, len(text) - column + 1))
-    indent = "".join("\t" if char == "\t" else " " for char in text[: column - 1])
-    return [
-        f"{gutter}{arrow} {span}",
-        f"{gutter} |",
-        f"{line} | {cut}{text}",
-        f"{gutter} | {' ' * len(cut)}{indent}{mark * width} {message}".rstrip(),
-    ]
-
-
-def _window(text: str, column: int) -> tuple[str, int, str]:
-    """A long line is cut to what stands around the column: the text, the column in it, and what stands for the rest."""
-    if len(text) <= WIDTH:
-        return text, column, ""
-    start = max(0, column - 1 - WIDTH // 4)
-    return text[start : start + WIDTH], column - start, "… " if start else ""
+    `colour` is for text that goes to a terminal; the other forms have none.
+    """
+    return text(diagnostics, colour=colour) if form == "text" else FORMATS[form](diagnostics)
 
 
 def _json(diagnostics: Sequence[Diagnostic]) -> str:
@@ -93,4 +48,16 @@ def _plain_span(span: Span) -> dict[str, Any]:
     }
 
 
-FORMATS: Mapping[str, Renderer] = {"text": _text, "json": _json}
+def _sarif(diagnostics: Sequence[Diagnostic]) -> str:
+    from llm_build.diagnostics.sarif import sarif  # reads the pages, which no other form needs
+
+    return sarif(diagnostics)
+
+
+def _github(diagnostics: Sequence[Diagnostic]) -> str:
+    from llm_build.diagnostics.github import github
+
+    return github(diagnostics)
+
+
+FORMATS: Mapping[str, Renderer] = {"text": text, "json": _json, "sarif": _sarif, "github": _github}

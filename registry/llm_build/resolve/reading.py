@@ -58,9 +58,10 @@ def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | Non
     filled = cast("Spec | None", filler.fill(config, Context()))
     found = [*evaluated.faults, *lowering.faults, *(placed(each, lowering, filler) for each in filler.faults)]
     whole = filled if not _faulty(found) else None
-    found += advice(evaluated, registry)
     found += (placed(each, lowering, filler) for each in filler.warnings)
     if whole is not None:
+        # a misspelt use would make the name that was meant look unused
+        found += advice(evaluated, registry)
         found += check_rules(whole, registry, lambda path: span_at(whole, path, lowering, filler))
     if evaluated.requires:
         from llm_build.resolve.requires import check_requires  # most specs require nothing
