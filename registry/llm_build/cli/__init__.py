@@ -69,12 +69,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         click.echo("interrupted", err=True)
         return INTERRUPTED
     except LLMBuildError as fault:
-        _say(fault)
+        _tell(fault)
         return FAULT
     return result if isinstance(result, int) else FINE
 
 
-def _say(fault: LLMBuildError) -> None:
+def _tell(fault: LLMBuildError) -> None:
     if isinstance(fault, SpecError):
         from llm_build.cli._say import say
 

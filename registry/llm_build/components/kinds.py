@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import attrs
 
 from llm_build.components.values import Refusal
-from llm_build.language.values import BIDIRECTIONAL, LAYER_LIMIT, Share, shown
+from llm_build.language.values import BIDIRECTIONAL, LAYER_LIMIT, Share, shown, similar
 
 SIZE_LIMIT = 2**63
 
@@ -240,7 +240,9 @@ class ChoiceKind:
     def accept(self, value: Any) -> str | Refusal:
         if isinstance(value, str) and value in self.options:
             return value
-        return _wrong_type(self, value)
+        refusal = _wrong_type(self, value)
+        near = similar(value, self.options) if isinstance(value, str) else ""
+        return attrs.evolve(refusal, help=f"write {json.dumps(near)}") if near else refusal
 
     def describe(self) -> str:
         return "one of " + ", ".join(json.dumps(each) for each in self.options)

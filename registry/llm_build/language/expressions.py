@@ -270,7 +270,13 @@ class Evaluator:
             return self.fault(
                 "E201", f"`{name}` is set below, at line {line}", span, f"move line {line} above this one"
             )
-        return Value(Head(node.name, None, span, lambda: self._hint(name, where)), span)
+        return Value(Head(node.name, None, span, lambda: self._hint(name, where), lambda: self._scope(where)), span)
+
+    def _scope(self, where: Where) -> list[str]:
+        """Every name that may be used here."""
+        if len(self.faults) > NEAR_NAMES_LIMIT:
+            return []
+        return [*self.params, *(each for each, it in where.file.bindings.items() if it.index < where.index)]
 
     def _hint(self, name: str, where: Where) -> str:
         if name.lower() in {"inf", "infinity", "nan"}:
@@ -280,10 +286,7 @@ class Evaluator:
             return f"`{name}` is a field, not in scope: write `{value}`, which it is set to"
         if value is not None:
             return f"`{name}` is a field, not in scope: add `param {name} = {value}`"
-        if len(self.faults) > NEAR_NAMES_LIMIT:
-            return f"add `param {name} = …` above"
-        names = [*self.params, *(each for each, it in where.file.bindings.items() if it.index < where.index)]
-        near = similar(name, names)
+        near = similar(name, self._scope(where))
         return f"a name that is in scope is similar: `{near}`" if near else f"add `param {name} = …` above"
 
     def _amended(self, node: tree.Amended, where: Where) -> Value:

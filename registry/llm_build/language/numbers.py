@@ -43,13 +43,21 @@ def read_number(text: str) -> Fraction | Share:
     return Share(value / 100) if match["percent"] else value
 
 
+def _near(unit: str) -> str:
+    """The units that another spelling may mean: KB is k or Ki, kib is Ki."""
+    bare = unit[:-1] if unit[-1] in "bB" and len(unit) > 1 else unit
+    return _WRONG_UNITS.get(bare) or {each.lower(): each for each in UNITS}.get(bare.lower(), "")
+
+
 def _advice(text: str) -> str:
     if text.startswith("."):
         return f"write 0{text}"
     digits = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
     unit = text[len(digits) :]
-    if unit in _WRONG_UNITS and _NUMBER.fullmatch(digits):
-        return f"write {digits}{_WRONG_UNITS[unit].format(digits)}"
+    if unit and _NUMBER.fullmatch(digits):
+        near = _WRONG_UNITS.get(unit) or _near(unit)
+        if near:
+            return f"write {digits}{near.format(digits)}"
     if text.lower().startswith(("0x", "0b", "0o")):
         try:
             return f"write {int(text, 0)}"

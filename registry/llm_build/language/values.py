@@ -77,6 +77,8 @@ class Head:
     span: Span
     hint: Callable[[], str] = str
     """What to write where no component of this name is meant ("add `param dim = 512`")."""
+    scope: Callable[[], Iterable[str]] = tuple
+    """The names of the lets and params that stand above."""
 
     def __str__(self) -> str:
         return f"{self.slot}:{self.name}" if self.slot else self.name

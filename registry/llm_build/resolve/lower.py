@@ -6,7 +6,7 @@ nothing from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,9 @@ class Place:
 class Lowering:
     """Lowers the values of one spec. A component that is used many times becomes one config object."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, params: Iterable[str] = ()) -> None:
         self.registry = registry
+        self.params = list(params)
         self.faults: list[Diagnostic] = []
         self.places: dict[int, Place] = {}
         self._memo: dict[tuple[int, str], tuple[Component, Any]] = {}
@@ -193,13 +194,16 @@ class Lowering:
         self._fault("E304", message, span, advice, related)
 
     def _nearest(self, head: Head, names: list[str], slot: str) -> str:
+        scope = list(head.scope())
+        near = similar(head.name, [*names, *scope])
+        if near in scope:
+            return f"a name that is in scope is similar: `{near}`"
+        if near and near.rpartition(".")[0] == head.name.rpartition(".")[0]:
+            return f"a component with a similar name exists: `{near}`"
         if "." in head.name:
             space, unused = head.name.split(".")[0], self.registry.unused()
             advice = f"install the plugin that brings the namespace `{space}`, or name its file with --plugin"
             return f"{advice} ({', '.join(unused)})" if unused else advice
-        near = similar(head.name, names)
-        if near:
-            return f"a component with a similar name exists: `{near}`"
         return f"slot {slot} has {_listed(names)}" if slot else head.hint()
 
     def _hidden(self, value: Value, slot: str) -> str:
@@ -215,12 +219,21 @@ class Lowering:
         names = list(field_specs(cls))
         near = similar(name, names)
         advice = f"a field with a similar name exists: `{near}`" if near else f"its fields are {_listed(names)}"
+        if cls is Spec and not near:
+            advice = self._nearest_param(name) or advice
         what = "a spec" if cls is Spec else cls.__component__.name
         # a change to many layers does not show which of them it does not fit
         where = "" if _within(setting.place, data.span) or "[" not in path else f" ({path})"
         code = "E305" if cls is not Spec else "E306"
         self._fault(code, f"{what} has no field `{name}`{where}", setting.place, hidden or advice)
         return near
+
+    def _nearest_param(self, name: str) -> str:
+        """What to write where a param was to get another value."""
+        near = similar(name, self.params)
+        if not near or near == name:
+            return f"to give the param another value: `param {name} = …`" if near else ""
+        return f"a param with a similar name exists: `{near}`"
 
     def _no_component(self, value: Value, slot: str, name: str) -> Any:
         message = f"{name} takes a component of slot {slot}; {described(value.data)} arrived"

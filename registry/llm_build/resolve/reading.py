@@ -47,7 +47,7 @@ def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | Non
     """Read a spec and find every fault in it. `settings` are "path=expression"; `measure` decides `params(…)`."""
     registry = installed()
     evaluated = evaluate(source, settings)
-    lowering, filler = Lowering(registry), Filler(registry)
+    lowering, filler = Lowering(registry, evaluated.evaluator.params), Filler(registry)
     config = cast("Spec", lowering.root(evaluated.root))
     for binding in evaluated.bindings:
         lowering.check_let(binding)
