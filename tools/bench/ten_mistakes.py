@@ -45,7 +45,7 @@ REPORTED = {
     "duplicate key": r"twice|duplicate|already exists|conflicting",
     "out-of-range number": r"\bdropout\b",
     "wrong nesting": r"\blr\b",
-    "stray comma": r",. has no|got ,|found ','|`,` arrived|[Uu]nable to parse|0\.9,,",
+    "stray comma": r"got ,|found ','|`,` arrived|unable to parse value|0\.9,,",
 }
 """How a report is known, whatever its words (letter case aside)."""
 
@@ -74,9 +74,9 @@ def main() -> None:
         probes = {OURS: probed(sys.executable, OURS)} | {each: probed(python, each) for each in OTHERS}
     table(probes)
     ours = probes[OURS]
-    together, lines, helped = scores(ours)
+    joint, lines, helped = scores(ours)
     finish(
-        bar("reported in one run", len(together), BAR_REPORTED),
+        bar("reported in one run", len(joint), BAR_REPORTED),
         bar("with a line number", len(lines), BAR_LINES),
         bar("with a suggestion", len(helped), len(SUGGESTED)),
     )

@@ -16,10 +16,11 @@ def late_peak(warmup: int | Share, context: Context) -> Iterator[Problem]:
         late = steps is not None and warmup >= steps
     if not late:
         return
-    run = "run" if steps is None else f"run of {steps} steps"
+    run = "run" if steps is None else f"run of {steps:_} steps"
+    given = warmup if isinstance(warmup, Share) else f"{warmup:_}"
     yield Problem(
         field="warmup",
-        message=f"the peak is reached only where warmup is shorter than the {run}; {warmup} arrived",
+        message=f"the peak is reached only where warmup is shorter than the {run}; {given} arrived",
         help="write warmup = 1%",
         severity="warning",
         code="W303",

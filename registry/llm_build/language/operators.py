@@ -121,7 +121,11 @@ def repeats(count: Data, role: str) -> int:
     """How many layers: whole, at least 0, at most the limit."""
     value = number(count, role)
     if value.denominator != 1 or value < 0:
-        raise Wrong(f"{role} takes a whole number of layers; {shown(value)} arrived", "write 0 or more", "E211")
+        raise Wrong(
+            f"{role} takes a whole number of layers; {shown(value)} arrived",
+            "write one from 0 up; `//` floors a division",
+            "E211",
+        )
     if value > LAYER_LIMIT:
         raise too_many(int(value))
     return int(value)

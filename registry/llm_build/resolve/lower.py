@@ -27,6 +27,7 @@ from llm_build.errors import PluginError
 from llm_build.language.scope import Binding
 from llm_build.language.values import DEFAULT, FAULTY, Component, Head, Setting, Value, described, similar
 from llm_build.registry import Entry, Registry
+from llm_build.resolve.meant import Meant, listed
 from llm_build.spec import Spec
 
 CONFIG_LIMIT = 100_000
@@ -46,7 +47,7 @@ class Lowering:
 
     def __init__(self, registry: Registry, params: Iterable[str] = ()) -> None:
         self.registry = registry
-        self.params = list(params)
+        self.meant = Meant(registry, params)
         self.faults: list[Diagnostic] = []
         self.places: dict[int, Place] = {}
         self._memo: dict[tuple[int, str], tuple[Component, Any]] = {}
@@ -140,7 +141,7 @@ class Lowering:
         if key not in self._memo:
             cls = self._class(data, value, slot, spec, name)
             # the component is kept beside its config so that its id is not given to another
-            hidden = self._hidden(value, slot)
+            hidden = self.meant.hidden(value, slot)
             self._memo[key] = (data, FAULTY if cls is None else self._fields(cls, data, path, hidden))
         return self._memo[key][1]
 
@@ -178,49 +179,27 @@ class Lowering:
 
     def _unknown(self, head: Head, names: list[str], slot: str, value: Value | None = None) -> None:
         elsewhere = self.registry.slots_of(head.name)
-        advice = self._hidden(value, slot) if value else ""
+        advice = self.meant.hidden(value, slot) if value else ""
         span, related = head.span, value.related if value else ()
         if head.slot not in (None, slot) and slot:
             message = f"this field takes a component of slot {slot}; `{head.slot}:` names another slot"
-            advice = f"write `{slot}:{head.name}`" if head.name in names else f"slot {slot} has {_listed(names)}"
+            advice = f"write `{slot}:{head.name}`" if head.name in names else f"slot {slot} has {listed(names)}"
         elif elsewhere and slot:
             message = f"this field takes a component of slot {slot}; `{head.name}` is one of slot {elsewhere[0]}"
-            advice = advice or f"slot {slot} has {_listed(names)}"
+            advice = advice or f"slot {slot} has {listed(names)}"
             if value and value.via:
                 span, related = value.span, (*related, Related(f"`{head.name}` named here", head.span))
         else:
             message = f"no component `{head}` is installed" + (f" in slot {slot}" if slot else "")
-            advice = advice or self._nearest(head, names, slot)
+            advice = advice or self.meant.component(head, names, slot)
         self._fault("E304", message, span, advice, related)
-
-    def _nearest(self, head: Head, names: list[str], slot: str) -> str:
-        scope = list(head.scope())
-        near = similar(head.name, [*names, *scope])
-        if near in scope:
-            return f"a name that is in scope is similar: `{near}`"
-        if near and near.rpartition(".")[0] == head.name.rpartition(".")[0]:
-            return f"a component with a similar name exists: `{near}`"
-        if "." in head.name:
-            space, unused = head.name.split(".")[0], self.registry.unused()
-            advice = f"install the plugin that brings the namespace `{space}`, or name its file with --plugin"
-            return f"{advice} ({', '.join(unused)})" if unused else advice
-        return f"slot {slot} has {_listed(names)}" if slot else head.hint()
-
-    def _hidden(self, value: Value, slot: str) -> str:
-        """What to write where a let hides the component that was meant."""
-        if not value.via or value.via not in self.registry.names(slot):
-            return ""
-        return f"`{value.via}` is a let here, which hides the component of that name: write `{slot}:{value.via}`"
 
     def _unknown_field(
         self, cls: type[Config], name: str, setting: Setting, data: Component, path: str, hidden: str = ""
     ) -> str:
         """Report a field that is not there; gives the field that was probably meant."""
-        names = list(field_specs(cls))
-        near = similar(name, names)
-        advice = f"a field with a similar name exists: `{near}`" if near else f"its fields are {_listed(names)}"
-        if cls is Spec and not near:
-            advice = self._nearest_param(name) or advice
+        near = similar(name, field_specs(cls))
+        advice = f"a field with a similar name exists: `{near}`" if near else self.meant.field(cls, name, data)
         what = "a spec" if cls is Spec else cls.__component__.name
         # a change to many layers does not show which of them it does not fit
         where = "" if _within(setting.place, data.span) or "[" not in path else f" ({path})"
@@ -228,16 +207,9 @@ class Lowering:
         self._fault(code, f"{what} has no field `{name}`{where}", setting.place, hidden or advice)
         return near
 
-    def _nearest_param(self, name: str) -> str:
-        """What to write where a param was to get another value."""
-        near = similar(name, self.params)
-        if not near or near == name:
-            return f"to give the param another value: `param {name} = …`" if near else ""
-        return f"a param with a similar name exists: `{near}`"
-
     def _no_component(self, value: Value, slot: str, name: str) -> Any:
         message = f"{name} takes a component of slot {slot}; {described(value.data)} arrived"
-        advice = self._hidden(value, slot) or f"slot {slot} has {_listed(self.registry.names(slot))}"
+        advice = self.meant.hidden(value, slot) or f"slot {slot} has {listed(self.registry.names(slot))}"
         self._fault("E307", message, value.span, advice, value.related)
         return FAULTY
 
@@ -313,8 +285,3 @@ def _located(raw: Any, value: Value) -> Any:
 
 def _within(inner: Span, outer: Span) -> bool:
     return inner.source is outer.source and outer.start <= inner.start < outer.end
-
-
-def _listed(names: list[str], at_most: int = 12) -> str:
-    shown = ", ".join(f"`{each}`" for each in names[:at_most])
-    return f"{shown}, …" if len(names) > at_most else shown or "none"
