@@ -165,3 +165,19 @@ def test_what_was_seen_is_penalised() -> None:
     source = draw(generate.greedy(repetition=2), 4, [0, 0])
     source.saw(torch.tensor([[3, 1], [1, 3]]), [1, 1])
     assert source.next(torch.tensor([[0.0, 1.0, 0.0, 1.5]] * 2)).tolist() == [[1], [3]]
+
+
+@law
+@given(LOGITS, SHARES)
+def test_temperature_0_leaves_the_likeliest_whatever_the_filter(drawn: Any, p: float) -> None:
+    logits = torch.from_numpy(drawn)
+    largest = logits == logits.amax(-1, keepdim=True)
+    found = scores(generate.temperature(temperature=0), logits)
+    assert torch.equal(kept(found), largest)
+    assert torch.allclose(found.softmax(-1), largest.double() / largest.sum(-1, keepdim=True))
+    for sampler in (generate.top_k(k=1, temperature=0), generate.min_p(p=p, temperature=0)):
+        assert torch.equal(kept(scores(sampler, logits)), largest)
+    # as many of the equals as hold p
+    nucleus = kept(scores(generate.top_p(p=p, temperature=0), logits))
+    assert bool((nucleus <= largest).all())
+    assert bool(nucleus.any(-1).all())
