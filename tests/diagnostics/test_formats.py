@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm_build.cli import group
@@ -121,6 +121,7 @@ def unescaped(text: str) -> str:
 
 @law
 @given(st.text(), st.text(), st.text(min_size=1))
+@example("100%0A::error::faked", "%25", "a%2Cb,c:d.llm")
 def test_a_workflow_command_is_one_line_that_reads_back(message: str, help: str, name: str) -> None:
     line = render((diagnostic(message, help, name),), "github")
     # GitHub ends a command at a line feed or a carriage return

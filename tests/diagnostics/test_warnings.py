@@ -89,6 +89,8 @@ def test_a_base_and_what_extends_it_use_each_others_params(tmp_path: Path) -> No
     child.write_text('llm 1\nextends "base.llm"\nparam a = 128\nparam c = b\nmodel { dropout = c / 4 }\n', "utf-8")
     assert warned(child) == []
     assert warned(tmp_path / "base.llm") == [("W202", "b")]
+    child.write_text('llm 1\nextends "base.llm"\nrequire model.dim > b\n', "utf-8")
+    assert warned(child) == []
 
 
 def test_a_let_that_hides_a_component() -> None:

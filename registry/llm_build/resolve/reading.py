@@ -15,7 +15,6 @@ from llm_build.language.evaluator import evaluate
 from llm_build.language.files import read_source
 from llm_build.registry import installed
 from llm_build.resolve.advice import advice
-from llm_build.resolve.allowed import unsilenced
 from llm_build.resolve.fill import Filler
 from llm_build.resolve.lower import Lowering
 from llm_build.resolve.places import ordered, placed, span_at
@@ -67,9 +66,12 @@ def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | Non
         from llm_build.resolve.requires import check_requires  # most specs require nothing
 
         found += check_requires(evaluated, whole, filler.contexts, measure)
-    # a comment may be meant for what a fault hides, or for the spec without the settings
-    idle = not settings and not _faulty(found)
-    return Reading(source, config, filled, ordered(unsilenced(found, source, idle=idle), evaluated.bindings))
+    if any("allow:" in each.source.text for each in evaluated.evaluator.files):
+        from llm_build.resolve.allowed import unsilenced  # most specs silence nothing
+
+        # a comment may be meant for what a fault hides, or for the spec without the settings
+        found = unsilenced(found, source, idle=not settings and not _faulty(found))
+    return Reading(source, config, filled, ordered(found, evaluated.bindings))
 
 
 def _faulty(found: Sequence[Diagnostic]) -> bool:
