@@ -30,7 +30,8 @@ def command(
     Nothing is built, and torch is not imported; a requirement that needs measuring is listed as decided at build. With
     --measure it is decided now, on a model that is built on a device without memory; memory is that of training on the
     best device that is there. Exits with 1 where there is an error; a warning is silenced by a comment on its line, as
-    # allow: W202. All of it goes to stderr as text, or to stdout as JSON, as SARIF 2.1.0 or as GitHub's workflow commands.
+    # allow: W202. All of it goes to stderr as text, or to stdout as JSON, as SARIF 2.1.0 or as GitHub's workflow
+    commands.
     """
     use_plugins(plugins)
     found = {spec: _diagnostics(spec, sets, measure) for spec in specs}
