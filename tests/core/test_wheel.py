@@ -13,6 +13,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from llm_build.diagnostics.pages import codes
 from llm_build.interfaces import PROTOCOLS
 from llm_build.registry import installed
 from llm_build.scaffold import slots
@@ -126,3 +127,9 @@ def test_every_built_in_is_listed_without_torch(torch_free: Path) -> None:
     listed = finished(start(torch_free / "python", "-c", LISTED, cwd=torch_free))
     assert listed == python(LISTED)
     assert set(PROTOCOLS) <= {each.slot for each in installed().entries() if each.owner.distribution == BUILT_IN}
+
+
+def test_the_wheel_has_the_page_of_every_code(wheel: Path) -> None:
+    names = ZipFile(wheel).namelist()
+    assert codes()
+    assert {f"llm_build/diagnostics/pages/{code}.md" for code in codes()} <= set(names)
