@@ -14,6 +14,9 @@ from llm_build.language import tree
 
 Child = Any  # a Token or a tree.Node
 
+NAMELESS = ""
+"""The name of a statement that recovery could not find one for."""
+
 
 def _place(children: Sequence[Child]) -> dict[str, Any]:
     if not children:
@@ -33,6 +36,16 @@ def _nodes(children: Sequence[Child]) -> tuple[Any, ...]:
     return tuple(each for each in children if not isinstance(each, Token))
 
 
+def _entries(children: Sequence[Child]) -> tuple[Any, ...]:
+    """The statements or fields among the children, without those whose name recovery had to make up."""
+    return tuple(each for each in _nodes(children) if _named(each))
+
+
+def _named(entry: Any) -> bool:
+    name = entry.target.steps[0].name if isinstance(entry, tree.Assign | tree.Merge) else getattr(entry, "name", "?")
+    return name != NAMELESS
+
+
 def _string(token: Token) -> tree.String:
     return tree.String(text=str(token), **_place([token]))
 
@@ -41,7 +54,7 @@ class TreeBuilder(Transformer[Token, tree.File]):
     """One method a grammar rule."""
 
     def spec(self, children: list[Child]) -> tree.File:
-        return tree.File(statements=_nodes(children), **_place(children))
+        return tree.File(statements=_entries(children), **_place(children))
 
     def edition(self, children: list[Child]) -> tree.Edition:
         return tree.Edition(text=str(children[1]), **_place(children))
@@ -68,7 +81,7 @@ class TreeBuilder(Transformer[Token, tree.File]):
         return tree.Merge(target=children[0], body=children[1], **_place(children))
 
     def body(self, children: list[Child]) -> tree.Body:
-        return tree.Body(entries=_nodes(children), **_place(children))
+        return tree.Body(entries=_entries(children), **_place(children))
 
     def chain(self, children: list[Child]) -> tree.Chain:
         operators = tuple(str(each) for each in children[1::2])
@@ -80,6 +93,9 @@ class TreeBuilder(Transformer[Token, tree.File]):
 
     def amended(self, children: list[Child]) -> tree.Amended:
         return tree.Amended(base=children[0], bodies=tuple(children[1:]), **_place(children))
+
+    def faulty(self, children: list[Child]) -> tree.Faulty:
+        return tree.Faulty(**_place(children))
 
     def group(self, children: list[Child]) -> Child:
         return children[1]

@@ -6,13 +6,14 @@ value, and what depends on it follows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
 from llm_build.diagnostics import Diagnostic, Related, Source, Span
 from llm_build.language import tree
 from llm_build.language.amend import Amender, read_body
+from llm_build.language.doubts import certain
 from llm_build.language.expressions import Evaluator, Where
 from llm_build.language.files import Chain, read_chain
 from llm_build.language.parser import parse
@@ -23,7 +24,7 @@ from llm_build.language.words import FUNCTIONS, ROOTS
 
 @attrs.frozen(eq=False, repr=False)
 class Evaluated:
-    """What a spec says: its root, its requirements, and every let and param. `complete` as in `Chain`."""
+    """What a spec says: its root, its requirements, and every let and param. `complete` and `doubts` as in `Chain`."""
 
     root: Value
     requires: tuple[tuple[tree.Require, Where], ...]
@@ -31,12 +32,13 @@ class Evaluated:
     bindings: tuple[Binding, ...]
     faults: tuple[Diagnostic, ...]
     complete: bool
+    doubts: Mapping[Source, tuple[tree.Doubt, ...]]
 
 
 def evaluate(source: Source, settings: Sequence[str] = ()) -> Evaluated:
     """Evaluate a source and what it extends, then `settings` ("path=expression") from left to right."""
     chain = read_chain(source)
-    files = [_bind(each, level, chain.faults) for level, each in enumerate(chain.files)]
+    files = [_bind(each, level, chain.meant) for level, each in enumerate(chain.files)]
     params = {name for file in files for name, it in file.bindings.items() if it.is_param}
     sets = [_read_setting(text, len(files) + index, params, chain) for index, text in enumerate(settings)]
     evaluator = Evaluator([*files, *sets])
@@ -48,7 +50,7 @@ def evaluate(source: Source, settings: Sequence[str] = ()) -> Evaluated:
     for file in files:
         root = _apply(evaluator, root, file)
     for file in sets:
-        chain.faults += _displaced(evaluator, root, file)
+        chain.meant += _displaced(evaluator, root, file)
         root = _apply(evaluator, root, file)
     requires = tuple(
         (each, Where(file, index))
@@ -57,7 +59,8 @@ def evaluate(source: Source, settings: Sequence[str] = ()) -> Evaluated:
         if isinstance(each, tree.Require)
     )
     bindings = tuple(each for file in evaluator.files for each in file.bindings.values())
-    return Evaluated(root, requires, evaluator, bindings, (*chain.faults, *evaluator.faults), chain.complete)
+    meant = certain([*chain.meant, *evaluator.faults], chain.doubts)
+    return Evaluated(root, requires, evaluator, bindings, (*chain.faults, *meant), chain.complete, chain.doubts)
 
 
 def _apply(evaluator: Evaluator, root: Value, file: FileScope) -> Value:

@@ -135,6 +135,9 @@ class Evaluator:
             return FAULTY
         return value
 
+    def _faulty(self, node: tree.Faulty, where: Where) -> Value:
+        return Value(FAULTY, where.span(node))
+
     def _constant(self, node: tree.Constant, where: Where) -> Value:
         data: dict[str, Data] = {"true": True, "false": False, "none": None, "default": DEFAULT}
         return Value(data[node.name], where.span(node))
@@ -163,9 +166,9 @@ class Evaluator:
         return Value(-exact if odd else exact, span)
 
     def _chain(self, node: tree.Chain, where: Where) -> Value:
-        result = self.evaluate(node.operands[0], where)
-        for operator, operand in zip(node.operators, node.operands[1:], strict=True):
-            right = self.evaluate(operand, where)
+        # each has its faults, also where they do not go together
+        result, *others = [self.evaluate(each, where) for each in node.operands]
+        for operator, right in zip(node.operators, others, strict=True):
             if FAULTY in (result.data, right.data):
                 result = Value(FAULTY, where.span(node))
                 continue

@@ -27,8 +27,16 @@ class Chain:
 
     files: list[tuple[Source, tree.File]] = attrs.field(factory=list)
     faults: list[Diagnostic] = attrs.field(factory=list)
+    """Faults of syntax."""
+    meant: list[Diagnostic] = attrs.field(factory=list)
+    """Faults of what the statements mean."""
     complete: bool = True
-    """False where a file of the chain could not be read or parsed: what it would have said is not known."""
+    """False where a file of the chain could not be read, or not all of it: what it would have said is not known."""
+
+    @property
+    def doubts(self) -> dict[Source, tuple[tree.Doubt, ...]]:
+        """The stretches of each file whose meaning is no ground for a fault."""
+        return {source: file.doubts for source, file in self.files if file.doubts}
 
 
 def read_source(path: str | Path) -> Source:
@@ -69,17 +77,15 @@ def read_chain(source: Source) -> Chain:
     while True:
         file, faults = parse(source)
         chain.faults += faults
-        if file is None:
-            chain.complete = False
-            return chain
         chain.files.insert(0, (source, file))
-        chain.faults += _edition_faults(source, file)
-        chain.complete = chain.complete and bool(file.statements)
+        if file.whole:
+            chain.meant += _edition_faults(source, file)
+        chain.complete = chain.complete and file.whole and bool(file.statements)
         extends = [each for each in file.statements if isinstance(each, tree.Extends)]
         for extra in extends[1:]:
             span = Span(source, extra.start, extra.end)
             related = (Related("the first stands here", Span(source, extends[0].start, extends[0].end)),)
-            chain.faults.append(
+            chain.meant.append(
                 Diagnostic(
                     code="E208",
                     message="a file extends at most one other",
@@ -94,7 +100,7 @@ def read_chain(source: Source) -> Chain:
         try:
             source = _extended(source, extends[0].file.text, span, project, seen)
         except SpecError as fault:
-            chain.faults += fault.diagnostics
+            chain.meant += fault.diagnostics
             chain.complete = False
             return chain
 

@@ -1,4 +1,4 @@
-"""Text → syntax tree, or the first syntax fault with its place."""
+"""Text → syntax tree, and every syntax fault with its place."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ from llm_build.diagnostics import Diagnostic, Source
 from llm_build.language.syntax_faults import SyntaxFault, bad_character, bidirectional, unexpected
 from llm_build.language.tables import parser
 from llm_build.language.tokens import Tokens
+from llm_build.language.values import BIDIRECTIONAL
 
 
 def parse(source: Source, start: str = "spec") -> tuple[Any, list[Diagnostic]]:
-    """The tree of a source and its syntax faults; the tree is None where there is a fault.
+    """The tree of a source and its syntax faults.
 
-    `start` is "spec" for a file, "assign" for `--set path=value`.
+    `start` is "spec" for a file, whose tree says what could be read in spite of faults, or "assign" for
+    `--set path=value`, whose tree is None where there is a fault.
     """
     faults = bidirectional(source)
-    if faults:
-        return None, faults
     try:
-        return _parse(source, start), []
+        if not faults:
+            return _parse(source, start), []
     except SyntaxFault as fault:
-        return None, [fault.diagnostic]
+        faults = [fault.diagnostic]
+    if start != "spec":
+        return None, faults
+    from llm_build.language.recovery import recover  # only a fault needs it
+
+    text = source.text.translate(dict.fromkeys(map(ord, BIDIRECTIONAL), " "))
+    tree, found = recover(source, text)
+    return tree, [*bidirectional(source), *found]
 
 
 def _parse(source: Source, start: str) -> Any:
@@ -36,5 +44,5 @@ def _parse(source: Source, start: str) -> Any:
     except UnexpectedCharacters as fault:
         raise SyntaxFault(bad_character(source, fault.pos_in_stream or 0)) from None
     except UnexpectedToken as fault:
-        accepted = machine.accepts()  # type: ignore[no-untyped-call]
+        accepted = machine.accepts() - {"FAULT"}  # type: ignore[no-untyped-call]
         raise SyntaxFault(unexpected(source, fault.token, tokens.last, tokens.open, accepted)) from None

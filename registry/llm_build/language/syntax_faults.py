@@ -6,7 +6,7 @@ import attrs
 from lark import Token
 
 from llm_build.diagnostics import Diagnostic, Related, Source, Span
-from llm_build.language.values import BIDIRECTIONAL
+from llm_build.language.values import BIDIRECTIONAL, DEPTH_LIMIT
 
 CLOSING = {"RPAR": "LPAR", "RSQB": "LSQB", "RBRACE": "LBRACE"}
 
@@ -37,7 +37,7 @@ _WORDS = {
     "DOT": "`.`",
     "$END": "the end of the text",
 }
-_VALUE_STARTS = {"NUMBER", "STRING", "NAME", "LSQB"}
+VALUE_STARTS = {"NUMBER", "STRING", "NAME", "LSQB"}
 _OPERATORS = {"OR", "AND", "COMPARE", "PLUS", "MINUS", "STAR", "FLOOR", "SLASH", "NOT"}
 _KEYWORDS = {"LLM", "EXTENDS", "LET", "PARAM", "REQUIRE", "TRUE", "FALSE", "NONE", "DEFAULT", "OR", "AND", "NOT"}
 
@@ -93,10 +93,10 @@ def unexpected(source: Source, token: Token, last: Token | None, opened: list[To
     """A token that cannot stand here. `last` is the one before it, `opened` the brackets that are open, `accepted` the
     types of token that could go on."""
     if token.type == "$END" and opened:
-        return _unclosed(source, opened[-1])
+        return unclosed(source, opened[-1], None)
     closers = {closer for closer, opener in CLOSING.items() if opened and opened[-1].type == opener}
     message = f"expected {_expected(accepted, closers)}; {_found(token)} arrived"
-    advice = "write a value before it" if accepted >= _VALUE_STARTS and token.type in closers else _advice(token, last)
+    advice = "write a value before it" if accepted >= VALUE_STARTS and token.type in closers else _advice(token, last)
     found = at(source, None if token.type == "$END" else token, "E101", message, advice)
     if token.type in set(CLOSING) - closers and opened:
         opener = Span(source, opened[-1].start_pos or 0, opened[-1].end_pos or 0)
@@ -108,18 +108,37 @@ def _found(token: Token) -> str:
     return _WORDS[token.type] if token.type in {"$END", "_NEWLINE"} else f"`{token}`"
 
 
-def _unclosed(source: Source, opener: Token) -> Diagnostic:
+def unclosed(source: Source, opener: Token, following: Token | None) -> Diagnostic:
+    """A bracket that is never closed; `following` is the first token that stands outside it, None at the text's end."""
     close = {"{": "}", "(": ")", "[": "]"}[str(opener)]
     found = at(source, opener, "E101", f"this `{opener}` is never closed", f"close it with `{close}`")
-    end = Span(source, len(source.text), len(source.text))
-    return attrs.evolve(found, related=(Related("the text ends here", end),))
+    offset = len(source.text) if following is None else following.start_pos or 0
+    what = "the text ends here" if following is None else f"`{close}` is expected before this"
+    return attrs.evolve(found, related=(Related(what, Span(source, offset, offset + (following is not None))),))
+
+
+def closes_nothing(source: Source, closer: Token) -> Diagnostic:
+    """A closing bracket that no open one belongs to."""
+    return at(source, closer, "E101", f"this `{closer}` closes nothing", "delete it, or open it before")
+
+
+def too_deep(source: Source, opener: Token) -> Diagnostic:
+    """A bracket inside too many others."""
+    message = f"braces and brackets nest at most {DEPTH_LIMIT} deep; this one is deeper"
+    return at(source, opener, "E108", message, "name the inner part with `let`")
+
+
+def no_value(source: Source, last: Token, token: Token) -> Diagnostic:
+    """A line that ends where a value is expected."""
+    message = f"expected a value; {'the text' if token.type == '$END' else 'the line'} ends after `{last}`"
+    return at(source, last, "E101", message, "write a value behind it")
 
 
 def _expected(accepted: set[str], closers: set[str]) -> str:
     words = []
-    if accepted >= _VALUE_STARTS:
+    if accepted >= VALUE_STARTS:
         words.append("a value")
-        accepted = accepted - _VALUE_STARTS - _KEYWORDS - _OPERATORS - {"QUALIFIED", "LPAR"}
+        accepted = accepted - VALUE_STARTS - _KEYWORDS - _OPERATORS - {"QUALIFIED", "LPAR"}
     if accepted & _OPERATORS:
         words.append("an operator")
     if accepted >= {"LET", "PARAM"}:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from lark import Token
 
 from llm_build.diagnostics import Source
-from llm_build.language.syntax_faults import CLOSING, SyntaxFault, at
+from llm_build.language.syntax_faults import CLOSING, SyntaxFault, too_deep
 from llm_build.language.tables import parser
 from llm_build.language.values import DEPTH_LIMIT
 
 # a newline behind one of these ends no statement, and neither does one before a closing bracket
-_OPEN_ENDED = frozenset("EQUAL OR AND NOT COMPARE PLUS MINUS STAR FLOOR SLASH LPAR LSQB LBRACE _COMMA".split())  # noqa: SIM905
+OPEN_ENDED = frozenset("EQUAL OR AND NOT COMPARE PLUS MINUS STAR FLOOR SLASH LPAR LSQB LBRACE _COMMA".split())  # noqa: SIM905
 
 
 class Tokens:
@@ -37,7 +37,7 @@ class Tokens:
             self.last = token
 
     def _ends_statement(self, following: Token) -> bool:
-        return self.last is not None and self.last.type not in _OPEN_ENDED and following.type not in CLOSING
+        return self.last is not None and self.last.type not in OPEN_ENDED and following.type not in CLOSING
 
     def _nest(self, token: Token) -> None:
         if token.type in CLOSING.values():
@@ -45,5 +45,4 @@ class Tokens:
         elif token.type in CLOSING and self.open and self.open[-1].type == CLOSING[token.type]:
             self.open.pop()
         if len(self.open) > DEPTH_LIMIT:
-            message = f"braces and brackets nest at most {DEPTH_LIMIT} deep; this one is deeper"
-            raise SyntaxFault(at(self.source, token, "E108", message, "name the inner part with `let`"))
+            raise SyntaxFault(too_deep(self.source, token))

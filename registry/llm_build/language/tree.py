@@ -31,6 +31,13 @@ class String(NamedTuple):
     text: str
 
 
+class Faulty(NamedTuple):
+    """A value that is missing or cannot be read; its fault is reported already."""
+
+    start: int
+    end: int
+
+
 class Constant(NamedTuple):
     """true, false, none or default."""
 
@@ -188,14 +195,29 @@ class Require(NamedTuple):
     why: String | None = None
 
 
-Expr = Number | String | Constant | Reference | ListOf | Unary | Chain | Call | Amended
+Expr = Number | String | Constant | Faulty | Reference | ListOf | Unary | Chain | Call | Amended
 Statement = Edition | Extends | Let | Param | Require | Assign | Merge
 
 
+class Doubt(NamedTuple):
+    """A stretch that was not read with certainty: what it seems to mean is no ground for a fault.
+
+    Where `structure` is True only what stands where is in doubt: its numbers and strings are as written.
+    """
+
+    start: int
+    end: int
+    structure: bool = False
+
+
 class File(NamedTuple):
+    """`doubts` and `whole` speak of what syntax faults left: `whole` is False where a statement's name was lost."""
+
     start: int
     end: int
     statements: tuple[Statement, ...]
+    doubts: tuple[Doubt, ...] = ()
+    whole: bool = True
 
 
 Placed = Node | Expr | Statement | Selector | Step | Named | Body | File

@@ -11,6 +11,7 @@ import attrs
 from llm_build.context import Context
 from llm_build.diagnostics import Diagnostic, Severity, Source
 from llm_build.errors import SpecError
+from llm_build.language.doubts import certain
 from llm_build.language.evaluator import evaluate
 from llm_build.language.files import read_source
 from llm_build.registry import installed
@@ -50,14 +51,15 @@ def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | Non
     config = cast("Spec", lowering.root(evaluated.root))
     for binding in evaluated.bindings:
         lowering.check_let(binding)
-    if not evaluated.complete:
+    if evaluated.complete:
+        filled = cast("Spec | None", filler.fill(config, Context()))
+        found = [*lowering.faults, *(placed(each, lowering, filler) for each in filler.faults)]
+    else:
         # what an unread part would have said is not known: nothing is called missing for it
-        certain = [each for each in lowering.faults if each.code not in NEEDS_THE_WHOLE]
-        return Reading(source, config, None, ordered([*evaluated.faults, *certain], evaluated.bindings))
-    filled = cast("Spec | None", filler.fill(config, Context()))
-    found = [*evaluated.faults, *lowering.faults, *(placed(each, lowering, filler) for each in filler.faults)]
+        filled, found = None, [each for each in lowering.faults if each.code not in NEEDS_THE_WHOLE]
+    found = [*evaluated.faults, *certain(found, evaluated.doubts)]
     whole = filled if not _faulty(found) else None
-    found += (placed(each, lowering, filler) for each in filler.warnings)
+    found += certain([placed(each, lowering, filler) for each in filler.warnings], evaluated.doubts)
     if whole is not None:
         # a misspelt use would make the name that was meant look unused
         found += advice(evaluated, registry)
@@ -65,7 +67,7 @@ def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | Non
     if evaluated.requires:
         from llm_build.resolve.requires import check_requires  # most specs require nothing
 
-        found += check_requires(evaluated, whole, filler.contexts, measure)
+        found += certain(check_requires(evaluated, whole, filler.contexts, measure), evaluated.doubts)
     if any("allow:" in each.source.text for each in evaluated.evaluator.files):
         from llm_build.resolve.allowed import unsilenced  # most specs silence nothing
 
