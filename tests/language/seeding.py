@@ -73,6 +73,14 @@ class Sound:
         around = [i for i, each in enumerate(self.statements) if each.start <= start < each.end]
         return max(around, key=lambda i: self.statements[i].start, default=-1)
 
+    def beside(self, index: int, place: int) -> int:
+        """The statement of a place in or beside a token: between two tokens that of the first, behind a comma the next."""
+        before = self.tokens[index - 1] if index else None
+        if before is not None and before.end_pos == place and before != ",":
+            return self.owner[index - 1]
+        after = self.tokens[index] == "," and place == self.tokens[index].end_pos and index + 1 < len(self.tokens)
+        return self.owner[index + 1] if after else self.owner[index]
+
     def line(self, offset: int) -> int:
         return self.source.place(offset)[0]
 
@@ -200,7 +208,7 @@ def _stray(spec: Sound, draw: random.Random) -> Seed | None:
         return None
     token = spec.tokens[index]
     place = (token.start_pos or 0) + draw.randint(0, len(token))
-    return Seed("stray character", place, place, draw.choice(STRAY), place, spec.owner[index])
+    return Seed("stray character", place, place, draw.choice(STRAY), place, spec.beside(index, place))
 
 
 def _doubled(spec: Sound, draw: random.Random) -> Seed | None:

@@ -16,6 +16,8 @@ from llm_build.language.syntax_faults import CLOSING
 OPENING = {opener: closer for closer, opener in CLOSING.items()}
 SEPARATORS = 4
 """A closer is put before so many separators at most, of those that stand before the line that ends its body."""
+VALUES = frozenset({"NAME", "NUMBER", "STRING", "QUALIFIED", "TRUE", "FALSE", "NONE", "DEFAULT", "NOT", "FAULT"})
+"""What begins a value, and cannot stand behind another one."""
 _SIGNS = {"RPAR": ")", "RSQB": "]", "RBRACE": "}"}
 
 
@@ -101,7 +103,7 @@ class _Pairer:
                 self.open[token.type] += 1
             elif token.type in CLOSING:
                 self._close(index, token)
-            elif token.type == "EQUAL":
+            elif token.type == "EQUAL" or (self.columns is not None and self._lacks_equals(index)):
                 self._field(index)
         while self.stack:
             self._unclosed(len(self.tokens))
@@ -128,6 +130,11 @@ class _Pairer:
         if self.columns is None or not self.columns[index] or self.indent <= self.stack[-1][1]:
             return False
         return self.below[index] > self.stack[-1][1]
+
+    def _lacks_equals(self, index: int) -> bool:
+        """Whether this is the value of `, name value`, which no list holds."""
+        kinds = [each.type for each in self.tokens[max(index - 2, 0) : index + 1]]
+        return kinds[:2] == ["_COMMA", "NAME"] and kinds[2] in VALUES
 
     def _field(self, index: int) -> None:
         """`name =` stands in a body or a call, so a list or a group before it has ended."""

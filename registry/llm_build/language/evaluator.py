@@ -18,7 +18,7 @@ from llm_build.language.expressions import Evaluator, Where
 from llm_build.language.files import Chain, read_chain
 from llm_build.language.parser import parse
 from llm_build.language.scope import Binding, FileScope
-from llm_build.language.values import Component, Value
+from llm_build.language.values import FAULTY, Component, Value
 from llm_build.language.words import FUNCTIONS, ROOTS
 
 
@@ -48,10 +48,10 @@ def evaluate(source: Source, settings: Sequence[str] = ()) -> Evaluated:
     span = Span(source, 0, min(1, len(source.text)))
     root = Value(Component(None, {}, span), span)
     for file in files:
-        root = _apply(evaluator, root, file)
+        root = _apply(evaluator, root, file, chain)
     for file in sets:
         chain.meant += _displaced(evaluator, root, file)
-        root = _apply(evaluator, root, file)
+        root = _apply(evaluator, root, file, chain)
     requires = tuple(
         (each, Where(file, index))
         for file in files
@@ -63,13 +63,18 @@ def evaluate(source: Source, settings: Sequence[str] = ()) -> Evaluated:
     return Evaluated(root, requires, evaluator, bindings, (*chain.faults, *meant), chain.complete, chain.doubts)
 
 
-def _apply(evaluator: Evaluator, root: Value, file: FileScope) -> Value:
+def _apply(evaluator: Evaluator, root: Value, file: FileScope, chain: Chain) -> Value:
+    """The root with what a file changes; as it was where that nests too deep, which is reported."""
     entries = [
         (each, Where(file, index))
         for index, each in enumerate(file.statements)
         if isinstance(each, (tree.Assign, tree.Merge))
     ]
-    return Amender(evaluator).apply(root, read_body(evaluator, entries), root.span)
+    changed = Amender(evaluator).apply(root, read_body(evaluator, entries), root.span)
+    if changed.data is FAULTY:
+        chain.complete = False
+        return root
+    return changed
 
 
 def _bind(read: tuple[Source, tree.File], level: int, faults: list[Diagnostic]) -> FileScope:

@@ -166,18 +166,25 @@ class Evaluator:
         return Value(-exact if odd else exact, span)
 
     def _chain(self, node: tree.Chain, where: Where) -> Value:
-        # each has its faults, also where they do not go together
-        result, *others = [self.evaluate(each, where) for each in node.operands]
-        for operator, right in zip(node.operators, others, strict=True):
-            if FAULTY in (result.data, right.data):
+        result = self.evaluate(node.operands[0], where)
+        wrong: Wrong | Unbound | None = None
+        for operator, operand in zip(node.operators, node.operands[1:], strict=True):
+            # each has its faults, also where they do not go together
+            right = self.evaluate(operand, where)
+            if wrong or FAULTY in (result.data, right.data):
                 result = Value(FAULTY, where.span(node))
                 continue
-            if node.operators[0] in _COMPARISONS and len(node.operators) > 1:
-                raise Wrong("comparisons do not chain", "write `a < b and b < c`")
-            result = self._combine(operator, result, right, node, where)
+            try:
+                result = self._combine(operator, result, right, node, where)
+            except (Wrong, Unbound) as first:
+                wrong = first
+        if wrong:
+            raise wrong
         return result
 
     def _combine(self, operator: str, left: Value, right: Value, node: tree.Chain, where: Where) -> Value:
+        if node.operators[0] in _COMPARISONS and len(node.operators) > 1:
+            raise Wrong("comparisons do not chain", "write `a < b and b < c`")
         span = where.span(node)
         if operator in {"and", "or"}:
             first, second = operators.truth(left.data, f"`{operator}`"), operators.truth(right.data, f"`{operator}`")

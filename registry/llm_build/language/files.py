@@ -18,7 +18,7 @@ from llm_build.language.parser import parse
 
 EDITION = "1"
 CHAIN_LIMIT = 64
-SIZE_LIMIT = 2**20
+SIZE_LIMIT = 2**18
 
 
 @attrs.define(eq=False, repr=False)
@@ -47,7 +47,7 @@ def read_source(path: str | Path) -> Source:
             raise _refused(name, "E110", "a spec is a file; this is a device or a pipe", "name a .llm file")
         if file.stat().st_size > SIZE_LIMIT:
             raise _refused(
-                name, "E111", f"a spec has at most {SIZE_LIMIT // 2**20} MiB; this file is larger", "name a .llm file"
+                name, "E111", f"a spec has at most {SIZE_LIMIT // 2**10} KiB; this file is larger", "name a .llm file"
             )
         raw = file.read_bytes()
     except IsADirectoryError:

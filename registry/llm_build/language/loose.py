@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from lark import Token
 from lark.exceptions import UnexpectedCharacters
@@ -13,15 +14,18 @@ from llm_build.language.tables import parser
 LEXICAL_LIMIT = 100
 """A text with more stray characters than this is no spec; it is read up to there."""
 
+TOKEN_LIMIT = 100_000
+"""A text with faults is read up to so many tokens."""
+
 _RUN = re.compile(r"[^\w\s\"#{}()\[\]=,.:+\-*/<>!]+|.", re.ASCII)
 _WORDS = frozenset("NAME NUMBER LLM EXTENDS LET PARAM REQUIRE TRUE FALSE NONE DEFAULT OR AND NOT".split())  # noqa: SIM905
 
 
 def loose_tokens(text: str) -> tuple[list[Token], bool]:
     """All tokens with newlines, and whether the whole text was read."""
-    tokens = list(_tokens(text))
-    whole = not tokens or tokens[-1].type != "$END"
-    return _joined(tokens if whole else tokens[:-1]), whole
+    tokens = list(islice(_tokens(text), TOKEN_LIMIT))
+    ended = bool(tokens) and tokens[-1].type == "$END"
+    return _joined(tokens[:-1] if ended else tokens), not ended and len(tokens) < TOKEN_LIMIT
 
 
 def _tokens(text: str) -> Iterator[Token]:

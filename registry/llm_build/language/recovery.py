@@ -17,7 +17,7 @@ from lark.parsers.lalr_analysis import Shift
 
 from llm_build.diagnostics import Diagnostic, Source
 from llm_build.language import tree
-from llm_build.language.brackets import OPENING
+from llm_build.language.brackets import OPENING, closer
 from llm_build.language.builder import NAMELESS
 from llm_build.language.loose import loose_tokens, placed
 from llm_build.language.numbers import read_number
@@ -51,7 +51,7 @@ def recover(source: Source, text: str) -> tuple[tree.File, list[Diagnostic]]:
     machine = _Machine(source, items)
     file = machine.run()
     whole = whole and machine.whole
-    if not whole or len(machine.faults) > FAULT_LIMIT:
+    if len(machine.faults) > FAULT_LIMIT:
         del machine.faults[FAULT_LIMIT:]
         whole = False
     return file._replace(doubts=(*doubts, *machine.doubts()), whole=whole), machine.faults
@@ -60,7 +60,7 @@ def recover(source: Source, text: str) -> tuple[tree.File, list[Diagnostic]]:
 class _Machine:
     """Lark's parser, fed with tokens that fit."""
 
-    def __init__(self, source: Source, items: Sequence[Placed]) -> None:
+    def __init__(self, source: Source, items: list[Placed]) -> None:
         self.source, self.items = source, items
         self.parser = parser().parse_interactive(start="spec")
         self.faults: list[Diagnostic] = []
@@ -74,9 +74,15 @@ class _Machine:
         for item in self.items:
             self._check(item)
         for index, item in enumerate(self.items):
+            if len(self.faults) > FAULT_LIMIT:
+                del self.items[index:]
+                break
             if item.kind != "STRAY":
                 self._take(index, item)
-        end = placed("$END", "", len(self.source.text), len(self.source.text))
+        place = len(self.source.text)
+        while self.opened:  # not the whole text was taken
+            self._take(len(self.items), Placed(closer(self.opened[-1], place)))
+        end = placed("$END", "", place, place)
         self._take(len(self.items), Placed(end))
         result: tree.File = self.parser.feed_token(end)
         return result
@@ -110,7 +116,7 @@ class _Machine:
                 self._report(item, at(self.source, item.token, wrong.code, wrong.message, wrong.help))
 
     def _report(self, item: Placed, fault: Diagnostic) -> None:
-        if item.statement not in self._reported:
+        if item.statement not in self._reported and len(self.faults) <= FAULT_LIMIT:
             self._reported.add(item.statement)
             self.faults.append(fault)
 
@@ -131,12 +137,14 @@ class _Machine:
         if item.kind in CLOSING and self._skipped and self._skipped.pop():
             return
         dropped = False
+        if item.kind == "LSQB" and self._lacks_equals(index):
+            self._report(item, unexpected(self.source, token, self.last, self.opened, {"EQUAL"}))
+            self._put(("EQUAL",), token)
         try:
             self._feed(token)
         except UnexpectedToken:
             # what ends a body finds fault with the statement before it
-            ends = item.kind in {"RBRACE", "$END"} and index > 0
-            blamed = self.items[index - 1] if ends else item
+            blamed = self._before(index) if item.kind in {"RBRACE", "$END"} else item
             if blamed.statement not in self._reported:
                 self._report(blamed, self._unexpected(item))
             patch = self._patch(index, item.kind)
@@ -149,6 +157,27 @@ class _Machine:
         if not dropped:
             self.last = token
             self._nest(token)
+
+    def _before(self, index: int) -> Placed:
+        while index > 0 and self.items[index - 1].kind == "STRAY":
+            index -= 1
+        return self.items[max(index - 1, 0)]
+
+    def _lacks_equals(self, index: int) -> bool:
+        """Whether `name [ … ]` begins a statement and goes on as no selection of layers does."""
+        kinds = [each.kind for each in self.items[max(index - 2, 0) : index] if each.kind != "STRAY"]
+        if kinds[-1:] != ["NAME"] or kinds[:-1] not in ([], ["_NEWLINE"], ["_COMMA"], ["LBRACE"]) or self._inside():
+            return False
+        depth = 0
+        for place, item in enumerate(self.items[index:], index + 1):
+            depth += (item.kind in OPENING) - (item.kind in CLOSING)
+            if depth == 0:
+                following = next((each.kind for each in self.items[place : place + 2] if each.kind != "STRAY"), "")
+                return following not in {"EQUAL", "LBRACE", "DOT", "LSQB"}
+        return False
+
+    def _inside(self) -> bool:
+        return bool(self.opened) and self.opened[-1].type != "LBRACE"
 
     def _feed(self, token: Token) -> None:
         if token.type == "$END":

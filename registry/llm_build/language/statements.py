@@ -12,14 +12,13 @@ from lark import Token
 
 from llm_build.diagnostics import Diagnostic, Source
 from llm_build.language import tree
-from llm_build.language.brackets import OPENING, Unclosed, closer, pair
+from llm_build.language.brackets import OPENING, VALUES, Unclosed, closer, pair
 from llm_build.language.loose import placed
 from llm_build.language.syntax_faults import CLOSING, bad_character, closes_nothing, too_deep, unclosed
 from llm_build.language.tokens import OPEN_ENDED
 from llm_build.language.values import DEPTH_LIMIT
 
 _KEYWORDS = frozenset({"LLM", "EXTENDS", "LET", "PARAM", "REQUIRE"})
-_VALUES = frozenset({"NAME", "NUMBER", "STRING", "QUALIFIED", "FAULT", "EQUAL"})
 _OPERATORS = OPEN_ENDED - {"LPAR", "LSQB", "LBRACE", "_COMMA"}
 FAULT_LIMIT = 100
 """A text with more syntax faults than this is no spec with slips: the rest is not said."""
@@ -35,6 +34,8 @@ class Placed:
     """What is wrong with it, where that is known before parsing."""
     beside: bool = False
     """Whether the statement around the fault is sound all the same."""
+    bound: bool = False
+    """Whether a stray character touches the token before it."""
 
     @property
     def kind(self) -> str:
@@ -62,7 +63,7 @@ class _Mending:
         self.braces = Counter(
             line for line, each in zip(self.lines, tokens, strict=True) if each.type in {"LBRACE", "RBRACE"}
         )
-        self.broken = {line for line, each in zip(self.lines, tokens, strict=True) if each.type == "FAULT"}
+        self.broken = {line for line, each in zip(self.lines, tokens, strict=True) if str(each).startswith('"') and each.type == "FAULT"}
 
     def mended(self) -> list[Placed]:
         missing: dict[int, list[Placed]] = {}
@@ -82,7 +83,7 @@ class _Mending:
     def _closed(self, found: Unclosed) -> Placed:
         item, line = self.placed[found.opener], self.lines[found.opener]
         place = self.placed[found.before - 1].token.end_pos or 0
-        if line not in self.broken and len(self.doubts) <= FAULT_LIMIT:
+        if line not in self.broken:
             after = self.placed[found.before : found.before + 2]
             following = next((each.token for each in after if each.kind != "_NEWLINE"), None)
             item.fault = unclosed(self.source, item.token, following)
@@ -120,7 +121,7 @@ def _separated(items: Iterator[Placed], source: Source) -> Iterator[Placed]:
         if item.kind == "_NEWLINE":
             newline = newline or item
             continue
-        if newline is not None and last and item.kind not in CLOSING:
+        if newline is not None and last and _kinds(tokens, index)[0] not in CLOSING:
             column = source.place(item.token.start_pos or 0)[1]
             fresh = last in _OPERATORS and opened[-1:] in ([], ["LBRACE"])
             if last not in OPEN_ENDED or (fresh and _begins(tokens, index, column <= indent)):
@@ -138,24 +139,44 @@ def _separated(items: Iterator[Placed], source: Source) -> Iterator[Placed]:
 
 def _begins(tokens: Sequence[Placed], index: int, outside: bool) -> bool:
     """Whether a line begins a statement; `outside` where it stands no deeper than the statement before it."""
-    first, following, *_ = [*(each.kind for each in tokens[index : index + 4] if each.kind != "STRAY"), "", ""]
+    first, following = _kinds(tokens, index)
     if first != "NAME":
         return first in _KEYWORDS
-    return following in _VALUES or (outside and following in {"LBRACE", "LSQB", "LPAR", "MINUS", "_NEWLINE"})
+    return following in VALUES | {"EQUAL"} or (outside and following in {"LBRACE", "LSQB", "LPAR", "MINUS", "_NEWLINE"})
+
+
+def _kinds(tokens: Sequence[Placed], index: int) -> list[str]:
+    """The kinds of two tokens from here on, without stray characters."""
+    return [*(each.kind for each in tokens[index : index + 4] if each.kind != "STRAY"), "", ""][:2]
 
 
 def _numbered(items: list[Placed]) -> list[Placed]:
     """Give every token the number of its statement."""
     around: list[tuple[str, int]] = []
     count = statement = 0
+    before: Placed | None = None
     for item in items:
         separates = item.kind in {"_NEWLINE", "_COMMA"} and (not around or around[-1][0] == "LBRACE")
         if item.kind in CLOSING and around:
             statement = around.pop()[1]
         item.statement = statement
+        if item.kind == "STRAY" and before is not None and _touch(before, item):
+            item.statement, item.bound = before.statement, True
+        elif before is not None and before.kind == "STRAY" and item.kind == "RBRACE" and _adjoin(before, item):
+            before.statement = before.statement if before.bound else statement
+        before = item
         if item.kind in OPENING:
             around.append((item.kind, statement))
         if separates or item.kind == "LBRACE":
             count += 1
             statement = count
     return items
+
+
+def _touch(before: Placed, stray: Placed) -> bool:
+    """Whether a stray character belongs to the token before it."""
+    return before.kind not in {"_NEWLINE", "_COMMA"} and _adjoin(before, stray)
+
+
+def _adjoin(before: Placed, after: Placed) -> bool:
+    return before.token.end_pos == after.token.start_pos

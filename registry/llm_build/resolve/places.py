@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from llm_build.components import Config, field_specs
-from llm_build.diagnostics import Diagnostic, Related, Span
+from llm_build.diagnostics import Diagnostic, Related, Source, Span
 from llm_build.language.scope import Binding
 from llm_build.resolve.fill import Fault, Filler
 from llm_build.resolve.lower import Lowering
@@ -99,19 +100,22 @@ def ordered(found: Iterable[Diagnostic], bindings: Iterable[Binding]) -> tuple[D
     unique: dict[object, Diagnostic] = {}
     for each in found:
         unique.setdefault((each.code, each.span, each.message), each)
-    lets = [each for each in bindings if each.uses and not each.is_param]
+    lets: dict[Source, list[Binding]] = {}
+    for let in sorted(bindings, key=lambda it: it.extent.start):
+        if let.uses and not let.is_param:
+            lets.setdefault(let.extent.source, []).append(let)
     placed = [_with_uses(each, lets) for each in unique.values()]
     return tuple(sorted(placed, key=lambda each: (each.span.source.name, each.span.start) if each.span else ("", -1)))
 
 
-def _with_uses(diagnostic: Diagnostic, bindings: Iterable[Binding]) -> Diagnostic:
+def _with_uses(diagnostic: Diagnostic, lets: Mapping[Source, Sequence[Binding]]) -> Diagnostic:
     span = diagnostic.span
     if span is None:
         return diagnostic
-    for binding in bindings:
-        inside = binding.extent.source is span.source and binding.extent.start <= span.start < binding.extent.end
-        if inside:
-            uses = dict.fromkeys(binding.uses)
-            related = tuple(Related("used here", use) for use in list(uses)[:USES_SHOWN])
-            return attrs.evolve(diagnostic, related=(*diagnostic.related, *related))
-    return diagnostic
+    of_source = lets.get(span.source, ())
+    index = bisect_right(of_source, span.start, key=lambda it: it.extent.start) - 1
+    if index < 0 or span.start >= of_source[index].extent.end:
+        return diagnostic
+    uses = dict.fromkeys(of_source[index].uses)
+    related = tuple(Related("used here", use) for use in list(uses)[:USES_SHOWN])
+    return attrs.evolve(diagnostic, related=(*diagnostic.related, *related))
