@@ -9,6 +9,7 @@ import attrs
 
 from llm_build.diagnostics import Related, Span
 from llm_build.language import tree
+from llm_build.language.operators import Unbound
 from llm_build.language.values import DEPTH_LIMIT, FAULTY, Component, Head, Setting, Value, Wrong, beyond, described
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ def _read_entry(evaluator: Evaluator, entry: tree.Assign | tree.Merge, where: Wh
         layers = evaluator.selection(step.selector, where) if step.selector else None
     except Wrong as wrong:
         evaluator.fault(wrong.code, wrong.message, place, wrong.help)
+        return None
+    except Unbound as unbound:
+        evaluator.unbound(unbound.head)
         return None
     if isinstance(entry, tree.Assign):
         return Change(step.name, place, layers, value=evaluator.evaluate(entry.value, where))

@@ -134,7 +134,7 @@ class _Pairer:
     def _lacks_equals(self, index: int) -> bool:
         """Whether this is the value of `, name value`, which no list holds."""
         kinds = [each.type for each in self.tokens[max(index - 2, 0) : index + 1]]
-        return kinds[:2] == ["_COMMA", "NAME"] and kinds[2] in VALUES
+        return kinds[:2] == ["_COMMA", "NAME"] and kinds[-1] in VALUES and len(kinds) > 2
 
     def _field(self, index: int) -> None:
         """`name =` stands in a body or a call, so a list or a group before it has ended."""

@@ -18,6 +18,8 @@ TOKEN_LIMIT = 100_000
 """A text with faults is read up to so many tokens."""
 
 _RUN = re.compile(r"[^\w\s\"#{}()\[\]=,.:+\-*/<>!]+|.", re.ASCII)
+_INSIDE = re.compile(r'[^\n,\]})"]*')
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS = frozenset("NAME NUMBER LLM EXTENDS LET PARAM REQUIRE TRUE FALSE NONE DEFAULT OR AND NOT".split())  # noqa: SIM905
 
 
@@ -62,7 +64,7 @@ def _run_end(text: str, start: int) -> int:
 
 def _string_end(text: str, start: int) -> int:
     """Where a string without a closing quote was probably meant to end: before a comma or a closer of its line."""
-    match = re.compile(r'[^\n,\]})"]*').match(text, start + 1)
+    match = _INSIDE.match(text, start + 1)
     return match.end() if match else start + 1
 
 
@@ -88,6 +90,6 @@ def _touch(before: Token, stray: Token, after: Token) -> bool:
 
 
 def _join(before: Token, after: Token) -> Token:
-    word = list(parser().lex(str(before) + str(after)))
-    kind = word[0].type if len(word) == 1 and word[0].type != "NUMBER" else "FAULT"
-    return placed(kind, str(before) + str(after), before.start_pos or 0, after.end_pos or 0)
+    text = str(before) + str(after)
+    kind = next(parser().lex(text)).type if _WORD.fullmatch(text) else "FAULT"
+    return placed(kind, text, before.start_pos or 0, after.end_pos or 0)

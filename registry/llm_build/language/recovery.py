@@ -137,7 +137,7 @@ class _Machine:
         if item.kind in CLOSING and self._skipped and self._skipped.pop():
             return
         dropped = False
-        if item.kind == "LSQB" and self._lacks_equals(index):
+        if item.kind == "LSQB" and self._fits(["EQUAL"]) and self._lacks_equals(index):
             self._report(item, unexpected(self.source, token, self.last, self.opened, {"EQUAL"}))
             self._put(("EQUAL",), token)
         try:

@@ -124,9 +124,10 @@ def _separated(items: Iterator[Placed], source: Source) -> Iterator[Placed]:
         if newline is not None and last and _kinds(tokens, index)[0] not in CLOSING:
             column = source.place(item.token.start_pos or 0)[1]
             fresh = last in _OPERATORS and opened[-1:] in ([], ["LBRACE"])
-            if last not in OPEN_ENDED or (fresh and _begins(tokens, index, column <= indent)):
+            ends = last not in OPEN_ENDED | {"_NEWLINE"}
+            if ends or (fresh and _begins(tokens, index, column <= indent)):
                 yield newline
-                indent = column
+                last, indent = "_NEWLINE", column
         newline = None
         if item.kind in OPENING:
             opened.append(item.kind)

@@ -14,7 +14,7 @@ from llm_build.diagnostics import Diagnostic
 from llm_build.language import tree
 from llm_build.language.evaluator import Evaluated
 from llm_build.language.expressions import Evaluator, Where
-from llm_build.language.operators import truth
+from llm_build.language.operators import Unbound, truth
 from llm_build.language.values import FAULTY, Head, Value, Wrong, beyond, shown, similar
 from llm_build.language.words import ROOTS
 from llm_build.registry import installed
@@ -126,6 +126,8 @@ def check_requires(
                 found.append(_failed(conditions, node, where, str(why)))
         except Undecided:
             found.append(Diagnostic(code="N301", message="this requirement is decided at build", span=span))
+        except Unbound as unbound:
+            conditions.unbound(unbound.head)
         except Wrong as wrong:
             found.append(Diagnostic(code=wrong.code, message=wrong.message, span=span, help=wrong.help))
     return [*found, *conditions.faults]

@@ -1,0 +1,119 @@
+"""What a stranger's spec may do: give diagnostics. Everything else that Python can be seen to do is held against it."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from llm_build.diagnostics import Source, render
+from llm_build.resolve import read
+from tests.language.drawing import EVERY_STATEMENT
+
+ROOT = Path(__file__).parents[2]
+SETTING = "\n--set "
+"""What stands before a setting in an input; the spec ends at the first."""
+WORDS = [
+    *"llm let param require extends true false none default or and not cycle count sqrt params flops memory min max".split(),
+    *"tokenizer model data train generate decoder block gqa mha swiglu moe rms norm layers attention ffn dim heads".split(),
+    *"norm:layer model.layers[0] [0:3] 1 0 -1 3 64 1% 1K 8Ki 1e400 1e-400 9**9**9 1__0 0x1F 9999999999999999999".split(),
+    *"{ } [ ] ( ) = == != < <= > >= + - * / // : , . # $ ; @ ' & | ! %".split(),
+    *('"', '""', '"a"', '"a\\q"', '"\\u0000"', '"/etc/passwd"', '"../../x.llm"', '"base.llm"', '"self.llm"', "\u202e"),
+    *("\n", "\n\n", "\r\n", "  ", "\t", "llm 1\n", SETTING, 'extends "base.llm"\n', "4096 * ", "cycle(a, to = 4)"),
+]
+"""The words of the language, and some that break it."""
+ALLOWED = sys.stdlib_module_names | {"llm_build", "llm_build_plugins", "attr", "attrs", "lark", "pluggy", "_distutils_hack"}
+FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "urllib.", "shutil.", "ctypes.")
+
+
+class Watch:
+    """Notes each import, opened file, process and connection that reading a spec has no business with."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.seen: list[str] = []
+        self.roots = [str(Path(each).resolve()) for each in (sys.prefix, sys.base_prefix, ROOT)]
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self.on:
+            return
+        if event == "import":
+            if str(args[0]).partition(".")[0] not in ALLOWED:
+                self.seen.append(f"import {args[0]}")
+        elif event == "open":
+            if not self._may_open(args[0], args[1], args[2]):
+                self.seen.append(f"open {args[0]!r} {args[1]}")
+        elif event.startswith(FORBIDDEN):
+            self.seen.append(event)
+
+    def _may_open(self, path: Any, mode: Any, flags: Any) -> bool:
+        if isinstance(path, int) or not any(str(path).startswith(root) for root in self.roots):
+            return False
+        return mode is None or not set(str(mode)) & set("wax+")
+
+    @contextmanager
+    def __call__(self, project: Path) -> Iterator[None]:
+        """Listen; `project` is where files may be read. Raises `AssertionError` for what was noted."""
+        self.roots.append(str(project.resolve()))
+        self.seen, self.on = [], True
+        try:
+            yield
+        finally:
+            self.on = False
+            self.roots.pop()
+        assert not self.seen, self.seen
+
+
+def prepare(folder: Path) -> Path:
+    """A project with a spec to extend, one that extends itself, and one outside of it; gives its folder."""
+    project = folder / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text("", encoding="utf-8")
+    (project / "base.llm").write_text(EVERY_STATEMENT, encoding="utf-8")
+    (project / "self.llm").write_text('llm 1\nextends "self.llm"\n', encoding="utf-8")
+    (folder / "x.llm").write_text(EVERY_STATEMENT, encoding="utf-8")
+    return project
+
+
+def check(text: str, project: Path) -> int:
+    """Parse, evaluate and resolve a spec, and show what is said of it; gives the number of diagnostics."""
+    spec, *settings = text.split(SETTING)
+    source = Source("fuzz.llm", spec, str(project / "fuzz.llm"))
+    found = read(source, settings[:4]).diagnostics
+    for form in ("text", "json"):
+        render(found[:50], form)
+    return len(found)
+
+
+TARGETS: Sequence[Callable[[str, Path], object]] = [check]
+"""What is done with an input, one after the other."""
+
+
+def corpus() -> list[str]:
+    """What mutation begins with: the specs of the repository, sound and faulty."""
+    files = sorted(each for folder in ("specs", "tests/specs", "tests/diagnostics") for each in (ROOT / folder).glob("*.llm"))
+    return [EVERY_STATEMENT, *(each.read_text(encoding="utf-8") for each in files)]
+
+
+def mutate(text: str, other: str, draw: random.Random) -> str:
+    """A text with a few changes, in words and stretches of the language rather than in bytes."""
+    for _ in range(draw.choice((1, 1, 2, 3, 8))):
+        start = draw.randint(0, len(text))
+        end = min(len(text), start + draw.choice((0, 0, 1, 3, 12, 60)))
+        begin = draw.randint(0, len(other))
+        new = draw.choice(
+            (
+                "",
+                draw.choice(WORDS),
+                f" {draw.choice(WORDS)} ",
+                text[start:end] * draw.choice((2, 2, 3, 70)),
+                other[begin : begin + draw.choice((5, 40, 200))],
+                draw.choice("{[(-") * draw.choice((1, 2, 65, 300)),
+            )
+        )
+        text = text[:start] + new + text[end:]
+    return text

@@ -1,0 +1,73 @@
+"""Feed the language with 200,000 inputs that coverage guides, and see that nothing but diagnostics comes out.
+
+Run `python tools/bench/fuzz.py [--inputs 200000] [--seed 1]`; needs atheris (`pip install atheris`; it is in the dev
+extra where there are wheels). Inputs grow from the repository's specs, sound and faulty, by libFuzzer's mutations and by
+ones that know the words of the language (tests/language/hostile.py). An input fails the run if it raises, opens a file
+outside its project, imports what is no plugin, starts a process or a connection, takes more than 10 s, or brings the
+process above 500 MiB; it is then written to a file named crash-…, timeout-… or oom-… in the working folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+MEMORY_MIB = 500
+SECONDS = 10
+LENGTH = 2_048
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--inputs", type=int, default=200_000)
+    options.add_argument("--seed", type=int, default=1)
+    given = options.parse_args()
+    with atheris.instrument_imports(include=["llm_build", "llm_build_plugins"]):
+        from tests.language import hostile
+    folder = Path(tempfile.mkdtemp())
+    project, seeds = hostile.prepare(folder), folder / "seeds"
+    seeds.mkdir()
+    texts = hostile.corpus()
+    for index, text in enumerate(texts):
+        (seeds / f"{index}.llm").write_text(text, encoding="utf-8")
+        hostile.check(text, project)
+    watch = hostile.Watch()
+    count = 0
+
+    def one(data: bytes) -> None:
+        nonlocal count
+        text = data.decode("utf-8", errors="replace")
+        for target in hostile.TARGETS:
+            with watch(project):
+                target(text, project)
+        count += 1
+        if count == given.inputs:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(f"{count:_} inputs, nothing but diagnostics; peak of the process {peak:.0f} MiB", flush=True)
+
+    def mutate(data: bytes, size: int, seed: int) -> bytes:
+        draw = random.Random(seed)
+        if draw.random() < 0.3:
+            return atheris.Mutate(data, size)
+        text = hostile.mutate(data.decode("utf-8", errors="replace"), draw.choice(texts), draw)
+        return text.encode("utf-8", errors="replace")[:size]
+
+    limits = [f"-timeout={SECONDS}", f"-rss_limit_mb={MEMORY_MIB}", f"-max_len={LENGTH}", "-print_final_stats=1"]
+    atheris.Setup(
+        [sys.argv[0], f"-runs={given.inputs}", f"-seed={given.seed}", *limits, str(seeds)],
+        one,
+        custom_mutator=mutate,
+    )
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
