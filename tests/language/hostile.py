@@ -21,7 +21,7 @@ WORDS = [
     *"tokenizer model data train generate decoder block gqa mha swiglu moe rms norm layers attention ffn dim heads".split(),
     *"norm:layer model.layers[0] [0:3] 1 0 -1 3 64 1% 1K 8Ki 1e400 1e-400 9**9**9 1__0 0x1F 9999999999999999999".split(),
     *"{ } [ ] ( ) = == != < <= > >= + - * / // : , . # $ ; @ ' & | ! %".split(),
-    *('"', '""', '"a"', '"a\\q"', '"\\u0000"', '"/etc/passwd"', '"../../x.llm"', '"base.llm"', '"self.llm"', "\u202e"),
+    *('"', '""', '"a"', '"a\\q"', '"\\u0000"', '"\\ud800"', '"/etc/passwd"', '"../../x.llm"', '"base.llm"', '"self.llm"', "\u202e"),
     *("\n", "\n\n", "\r\n", "  ", "\t", "llm 1\n", SETTING, 'extends "base.llm"\n', "4096 * ", "cycle(a, to = 4)"),
 ]
 """The words of the language, and some that break it."""

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 MEMORY_MIB = 500
 SECONDS = 10
-LENGTH = 2_048
+LENGTH = 1_024
 
 
 def main() -> None:

@@ -127,7 +127,10 @@ def _extended(source: Source, literal: str, span: Span, project: Path, seen: dic
     if not relative or "\\" in relative:
         raise refuse("extends takes a path with `/` between its parts", 'write extends "base.llm"')
     folder = Path(source.path).parent if source.path else Path.cwd()
-    target = (folder / relative).resolve()
+    try:
+        target = (folder / relative).resolve()
+    except (OSError, RuntimeError, ValueError):  # a link to itself, a zero, half a surrogate pair
+        raise refuse("extends takes the path of a file; this cannot be one", 'write extends "base.llm"') from None
     if not target.is_relative_to(project):
         raise refuse(
             f"extends reaches only files inside the project {project.name!r}; {relative} lies outside",
