@@ -58,7 +58,9 @@ def sound_specs(root: Path, seeded: int, drawn: int = 60) -> list[str]:
     texts = [EVERY_STATEMENT, *(each.read_text(encoding="utf-8") for each in files)]
 
     @seed(seeded)
-    @settings(max_examples=drawn, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=HealthCheck)
+    @settings(
+        max_examples=drawn, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=HealthCheck
+    )
     @given(specs)
     def draw(spec: Spec) -> None:
         texts.append(write(spec))

@@ -17,16 +17,46 @@ ROOT = Path(__file__).parents[2]
 SETTING = "\n--set "
 """What stands before a setting in an input; the spec ends at the first."""
 WORDS = [
-    *"llm let param require extends true false none default or and not cycle count sqrt params flops memory min max".split(),
-    *"tokenizer model data train generate decoder block gqa mha swiglu moe rms norm layers attention ffn dim heads".split(),
-    *"norm:layer model.layers[0] [0:3] 1 0 -1 3 64 1% 1K 8Ki 1e400 1e-400 9**9**9 1__0 0x1F 9999999999999999999".split(),
-    *"{ } [ ] ( ) = == != < <= > >= + - * / // : , . # $ ; @ ' & | ! %".split(),
-    *('"', '""', '"a"', '"a\\q"', '"\\u0000"', '"\\ud800"', '"/etc/passwd"', '"../../x.llm"', '"base.llm"', '"self.llm"', "\u202e"),
-    *("\n", "\n\n", "\r\n", "  ", "\t", "llm 1\n", SETTING, 'extends "base.llm"\n', "4096 * ", "cycle(a, to = 4)"),
+    *(ROOT / "registry" / "llm_build" / "language" / "grammar.lark").read_text(encoding="utf-8").split('"')[1::2],
+    *["cycle", "count", "sqrt", "params", "flops", "memory", "min", "max", "tokenizer", "model", "data", "train"],
+    *["generate", "decoder", "block", "gqa", "mha", "swiglu", "moe", "rms", "norm", "layers", "attention", "ffn"],
+    *["dim", "heads", "norm:layer", "model.layers[0]", "[0:3]", "0", "-1", "3", "64", "1%", "1K", "8Ki", "1e400"],
+    *["1e-400", "9**9**9", "1__0", "0x1F", "9999999999999999999", "#", "$", ";", "@", "'", "&", "|", "!", "\u202e"],
+    *[
+        '"',
+        '""',
+        '"a"',
+        '"a\\q"',
+        '"\\u0000"',
+        '"\\ud800"',
+        '"/etc/passwd"',
+        '"../../x.llm"',
+        '"base.llm"',
+        '"self.llm"',
+    ],
+    *["\n", "\n\n", "\r\n", "  ", "\t", "llm 1\n", SETTING, 'extends "base.llm"\n', "4096 * ", "cycle(a, to = 4)"],
 ]
 """The words of the language, and some that break it."""
-ALLOWED = sys.stdlib_module_names | {"llm_build", "llm_build_plugins", "attr", "attrs", "lark", "pluggy", "_distutils_hack"}
-FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "urllib.", "shutil.", "ctypes.")
+ALLOWED = sys.stdlib_module_names | {
+    "llm_build",
+    "llm_build_plugins",
+    "attr",
+    "attrs",
+    "lark",
+    "pluggy",
+    "_distutils_hack",
+}
+FORBIDDEN = (
+    "socket.",
+    "subprocess.",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "urllib.",
+    "shutil.",
+    "ctypes.",
+)
 
 
 class Watch:
@@ -59,12 +89,15 @@ class Watch:
     def __call__(self, project: Path) -> Iterator[None]:
         """Listen; `project` is where files may be read. Raises `AssertionError` for what was noted."""
         self.roots.append(str(project.resolve()))
+        loaded = set(sys.modules)
         self.seen, self.on = [], True
         try:
             yield
         finally:
             self.on = False
             self.roots.pop()
+        # what importlib loads by itself raises no event
+        self.seen += [f"loaded {each}" for each in set(sys.modules) - loaded if each.partition(".")[0] not in ALLOWED]
         assert not self.seen, self.seen
 
 
@@ -95,7 +128,9 @@ TARGETS: Sequence[Callable[[str, Path], object]] = [check]
 
 def corpus() -> list[str]:
     """What mutation begins with: the specs of the repository, sound and faulty."""
-    files = sorted(each for folder in ("specs", "tests/specs", "tests/diagnostics") for each in (ROOT / folder).glob("*.llm"))
+    files = sorted(
+        each for folder in ("specs", "tests/specs", "tests/diagnostics") for each in (ROOT / folder).glob("*.llm")
+    )
     return [EVERY_STATEMENT, *(each.read_text(encoding="utf-8") for each in files)]
 
 

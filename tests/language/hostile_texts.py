@@ -35,12 +35,14 @@ TEXTS = {
     "10,000 braces": "llm 1\n" + "a { " * 10_000,
     "5,000 minus signs": "llm 1\nparam a = " + "-" * 5_000 + "1",
     "powers": "llm 1\nparam a = 9**9**9\nparam b = 9 * 9",
-    **_repeated(["$", "$ ", "{", "[", "(", "}", "}\n", ",", "=", "\n", '"', '"\n', "\u202e", "let ", "llm 1\n", "a[ b{ (,"]),
+    **_repeated(
+        ["$", "$ ", "{", "[", "(", "}", "}\n", ",", "=", "\n", '"', '"\n', "\u202e", "let ", "llm 1\n", "a[ b{ (,"]
+    ),
     "braces, then parentheses": "{" * (SIZE // 2) + ")" * (SIZE // 2),
     "braces, then commas": "{" * (SIZE // 2) + "," * (SIZE // 2),
     "lines of braces, then of parentheses": "{\n" * (SIZE // 3) + ")\n" * (SIZE // 6),
     "braces without indentation": "llm 1\nmodel = decoder {\n" + "dim = 3 {\n" * 20_000,
-    "faults of every kind": "let = { 3 [ \" , ) $ } \n" * (SIZE // 24),
+    "faults of every kind": 'let = { 3 [ " , ) $ } \n' * (SIZE // 24),
     **_values(
         {
             "minus": ("", "-", "1"),

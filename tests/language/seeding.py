@@ -74,7 +74,7 @@ class Sound:
         return max(around, key=lambda i: self.statements[i].start, default=-1)
 
     def beside(self, index: int, place: int) -> int:
-        """The statement of a place in or beside a token: between two tokens that of the first, behind a comma the next."""
+        """The statement of a place in or beside a token; between two tokens the first's, behind a comma the next's."""
         before = self.tokens[index - 1] if index else None
         if before is not None and before.end_pos == place and before != ",":
             return self.owner[index - 1]
@@ -135,8 +135,8 @@ def _statements(node: Any) -> Iterator[Any]:
 def extra_and_missed(broken: Broken, found: Sequence[Diagnostic]) -> tuple[list[Diagnostic], list[tuple[str, int]]]:
     """The reports that no seeded fault explains, and the seeded faults that no report tells of.
 
-    A report tells of a fault if it has a code of its kind and begins on its line: of the bracket that is never closed, or
-    of what was changed. Each report tells of one fault, and as many as can be are paired.
+    A report tells of a fault if it has a code of its kind and begins on its line: that of the bracket which is never
+    closed, or of what was changed. Each report tells of one fault, and as many as can be are paired.
     """
     told: dict[int, int] = {}
 

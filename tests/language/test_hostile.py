@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,19 +67,22 @@ def test_any_text_gives_diagnostics(project: Path, text: str) -> None:
         hostile.check(text, project)
 
 
+def _watched(project: Path, act: Callable[[], object]) -> None:
+    with WATCH(project), contextlib.suppress(ImportError):
+        act()
+
+
 def test_the_watch_sees_what_it_forbids(project: Path) -> None:
     outside = project.parent / "x.llm"
     for forbidden in (
         lambda: outside.read_text(encoding="utf-8"),
         lambda: (project / "new").write_text("", encoding="utf-8"),
         lambda: subprocess.run(["true"], check=True),
-        lambda: __import__("wave_of_a_module_that_is_nowhere"),
+        lambda: __import__("acme_nowhere"),
+        lambda: sys.modules.update({"acme_loaded": sys}),
     ):
-        with pytest.raises(AssertionError), WATCH(project):
-            try:
-                forbidden()
-            except ImportError:
-                pass
+        with pytest.raises(AssertionError):
+            _watched(project, forbidden)
     with WATCH(project):
         (project / "base.llm").read_text(encoding="utf-8")
 
@@ -107,7 +112,25 @@ def test_coverage_guides_a_short_run() -> None:
     assert "400 inputs, nothing but diagnostics" in finished(done)
 
 
+def test_params_that_hang_on_each_other_nest_no_deeper_than_python_can(tmp_path: Path) -> None:
+    names = range(99)
+    (tmp_path / "base.llm").write_text("llm 1\n" + "".join(f"param p{i} = 1\n" for i in names), encoding="utf-8")
+    rows = [f"param p{i} = {'max(' * 60}p{i - 1}{')' * 60}\n" for i in reversed(names[1:])]
+    (tmp_path / "child.llm").write_text('llm 1\nextends "base.llm"\n' + "".join(rows), encoding="utf-8")
+    assert {each.code for each in faults(tmp_path / "child.llm")} == {"E108", "E303"}
+
+
+def test_the_files_of_a_chain_are_together_no_larger_than_one_may_be(tmp_path: Path) -> None:
+    for index in range(6):
+        text = f'llm 1\nextends "{index + 1}.llm"\n' + "#" * (SIZE_LIMIT // 4)
+        (tmp_path / f"{index}.llm").write_text(text, encoding="utf-8")
+    (found,) = [each for each in faults(tmp_path / "0.llm") if each.code == "E208"]
+    assert "256 KiB together" in found.message
+    assert found.span.source.name.endswith("2.llm")
+
+
 FOUND = {
+    "operators of every strength in many calls": "llm 1\nparam a = " + "true or true and not 1 == 1 + 1 * -max(" * 60,
     "64 bodies within each other": "llm 1\n" + "a { " * 64 + "}" * 64,
     "a requirement that is a bare name": decoder() + "require small\n",
     "a selection by a bare name": decoder("layers[first] { checkpoint = true }"),

@@ -20,7 +20,7 @@ SPECS = [Sound(text) for text in sound_specs(ROOT, seeded=7, drawn=15)]
 def test_a_seeded_fault_is_reported_and_nothing_else(kind: str) -> None:
     draw = random.Random(kind)
     tried = 0
-    while tried < 30:
+    while tried < 20:
         broken = draw.choice(SPECS).broken([kind], draw)
         if broken.seeds:
             tried += 1
@@ -30,14 +30,14 @@ def test_a_seeded_fault_is_reported_and_nothing_else(kind: str) -> None:
 
 def test_five_faults_of_a_file_are_five_reports() -> None:
     draw, extra, seeded = random.Random(11), 0, 0
-    for _ in range(120):
+    for _ in range(80):
         broken = draw.choice(SPECS).broken(draw.choices(KINDS, k=5), draw)
         found = read(Source("seeded.llm", broken.text)).errors
         more, missed = extra_and_missed(broken, found)
         assert not missed, broken.text + render(found)
         extra, seeded = extra + len(more), seeded + len(broken.seeds)
-    assert seeded > 300
-    assert extra <= 6
+    assert seeded > 200
+    assert extra <= 4
 
 
 def codes(text: str) -> list[tuple[str, int]]:

@@ -1,7 +1,7 @@
 """`llm-build check` of 1,000 lines as a process, against `check` of 40 lines, in processor time.
 
-Run `python tools/bench/lines.py`. Both specs are sound and of the same make: blocks of seven lines, each with sizes of its
-own, and a model that stacks them. Each figure is the mean of ten fresh processes; five of each side, in turn.
+Run `python tools/bench/lines.py`. Both specs are sound and of the same make: blocks of seven lines, each with sizes of
+its own, and a model that stacks them. Each figure is the mean of some fresh processes; five of each side, in turn.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from _measure import alternate, at_most, finish, machine, show
 
 SHORT, LONG = 40, 1_000
 BAR = 4.0
-RUNS = 3
+RUNS = 5
+"""Processes a figure."""
 TOOL = str(Path(sys.executable).with_name("llm-build"))
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
@@ -52,7 +53,9 @@ def seconds(file: Path) -> float:
     """Processor seconds (user and system) of a `check`, the mean of some processes."""
     before = os.times()
     for _ in range(RUNS):
-        subprocess.run((TOOL, "check", file.name), cwd=file.parent, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            (TOOL, "check", file.name), cwd=file.parent, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL
+        )
     after = os.times()
     return (after.children_user - before.children_user + after.children_system - before.children_system) / RUNS
 

@@ -17,7 +17,6 @@ from collections import Counter
 from pathlib import Path
 
 from _measure import at_least, at_most, finish, machine
-
 from llm_build.diagnostics import Source, render
 from llm_build.resolve import read
 

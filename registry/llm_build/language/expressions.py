@@ -32,6 +32,9 @@ from llm_build.language.values import (
 from llm_build.language.words import FUNCTIONS, ROOTS
 
 CHAIN_LIMIT = 100
+NESTING_LIMIT = 120
+"""Evaluating takes up to five of Python's 1,000 frames a level."""
+_SPLIT = "name a part of it with `let` or `param` and give that a value of its own"
 NEAR_NAMES_LIMIT = 50
 """A text with more faults than this is no text with typos, and looking for near names would take long."""
 
@@ -55,7 +58,7 @@ class Evaluator:
         self.files = files
         self.faults: list[Diagnostic] = []
         self.params: dict[str, list[Binding]] = {}
-        self._busy = 0
+        self._busy = self._depth = 0
         for file in files:
             for name, binding in file.bindings.items():
                 if binding.is_param:
@@ -104,12 +107,17 @@ class Evaluator:
     def evaluate(self, node: tree.Expr, where: Where) -> Value:
         method: Callable[[tree.Expr, Where], Value] = getattr(self, "_" + type(node).__name__.lower())
         span = where.span(node)
+        if self._depth >= NESTING_LIMIT:
+            return self.fault("E108", f"expressions nest at most {NESTING_LIMIT} deep, params and all", span, _SPLIT)
+        self._depth += 1
         try:
             return method(node, where)
         except Wrong as wrong:
             return self.fault(wrong.code, wrong.message, span, wrong.help)
         except Unbound as unbound:
             return self.unbound(unbound.head)
+        finally:
+            self._depth -= 1
 
     def unbound(self, head: Head) -> Value:
         """A bare name stands where only a value can."""

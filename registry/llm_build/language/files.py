@@ -73,7 +73,7 @@ def read_chain(source: Source) -> Chain:
     """Parse a source and, one after the other, the files that it extends."""
     chain = Chain()
     seen: dict[str, Span | None] = {source.path or "": None}
-    project = _project(source)
+    project, size = _project(source), len(source.text)
     while True:
         file, faults = parse(source)
         chain.faults += faults
@@ -98,7 +98,8 @@ def read_chain(source: Source) -> Chain:
             return chain
         span = Span(source, extends[0].file.start, extends[0].file.end)
         try:
-            source = _extended(source, extends[0].file.text, span, project, seen)
+            source = _extended(source, extends[0].file.text, span, project, seen, SIZE_LIMIT - size)
+            size += len(source.text)
         except SpecError as fault:
             chain.meant += fault.diagnostics
             chain.complete = False
@@ -114,7 +115,9 @@ def _project(source: Source) -> Path:
     return own.resolve()
 
 
-def _extended(source: Source, literal: str, span: Span, project: Path, seen: dict[str, Span | None]) -> Source:
+def _extended(
+    source: Source, literal: str, span: Span, project: Path, seen: dict[str, Span | None], room: int
+) -> Source:
     def refuse(message: str, help: str, related: tuple[Related, ...] = ()) -> SpecError:
         return SpecError([Diagnostic(code="E208", message=message, span=span, help=help, related=related)])
 
@@ -149,6 +152,8 @@ def _extended(source: Source, literal: str, span: Span, project: Path, seen: dic
     except SpecError as fault:
         first = fault.diagnostics[0]
         raise refuse(f"{relative}: {first.message}", first.help) from None
+    if len(found.text) > room:
+        raise refuse(f"the files of a spec hold at most {SIZE_LIMIT // 2**10} KiB together", "extend a smaller file")
     return Source(str(Path(source.name).parent / relative) if source.path else relative, found.text, key)
 
 

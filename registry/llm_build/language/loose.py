@@ -1,4 +1,4 @@
-"""Every token of a text that has faults: what begins no token is kept as `STRAY`, a string without an end as `FAULT`."""
+"""Every token of a text with faults: what begins no token is kept as `STRAY`, a string without an end as `FAULT`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ TOKEN_LIMIT = 100_000
 _RUN = re.compile(r"[^\w\s\"#{}()\[\]=,.:+\-*/<>!]+|.", re.ASCII)
 _INSIDE = re.compile(r'[^\n,\]})"]*')
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_WORDS = frozenset("NAME NUMBER LLM EXTENDS LET PARAM REQUIRE TRUE FALSE NONE DEFAULT OR AND NOT".split())  # noqa: SIM905
+_KEYWORDS = {"LLM", "EXTENDS", "LET", "PARAM", "REQUIRE", "TRUE", "FALSE", "NONE", "DEFAULT", "OR", "AND", "NOT"}
+_WORDS = frozenset({"NAME", "NUMBER"} | _KEYWORDS)
 
 
 def loose_tokens(text: str) -> tuple[list[Token], bool]:

@@ -9,10 +9,8 @@ The method is the local repair of Burke and Fisher (1987), with indentation in p
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from lark import Token
-from lark.exceptions import UnexpectedToken
 from lark.parsers.lalr_analysis import Shift
 
 from llm_build.diagnostics import Diagnostic, Source
@@ -136,27 +134,27 @@ class _Machine:
         token = item.token
         if item.kind in CLOSING and self._skipped and self._skipped.pop():
             return
-        dropped = False
         if item.kind == "LSQB" and self._fits(["EQUAL"]) and self._lacks_equals(index):
             self._report(item, unexpected(self.source, token, self.last, self.opened, {"EQUAL"}))
             self._put(("EQUAL",), token)
-        try:
-            self._feed(token)
-        except UnexpectedToken:
-            # what ends a body finds fault with the statement before it
-            blamed = self._before(index) if item.kind in {"RBRACE", "$END"} else item
-            if blamed.statement not in self._reported:
-                self._report(blamed, self._unexpected(item))
-            patch = self._patch(index, item.kind)
-            dropped = patch is None
-            self._put(patch or (), token)
-            if not dropped and item.kind != "$END":
-                self._feed(token)
+        taken = self._feed(token) or self._repair(index, item)
         if item.kind in OPENING:
-            self._skipped.append(dropped)
-        if not dropped:
+            self._skipped.append(not taken)
+        if taken:
             self.last = token
             self._nest(token)
+
+    def _repair(self, index: int, item: Placed) -> bool:
+        """Report a token that does not fit, and make it fit; False where it is left out."""
+        # what ends a body finds fault with the statement before it
+        blamed = self._before(index) if item.kind in {"RBRACE", "$END"} else item
+        if blamed.statement not in self._reported:
+            self._report(blamed, self._unexpected(item))
+        patch = self._patch(index, item.kind)
+        if patch is None:
+            return False
+        self._put(patch, item.token)
+        return self._feed(item.token)
 
     def _before(self, index: int) -> Placed:
         while index > 0 and self.items[index - 1].kind == "STRAY":
@@ -169,22 +167,24 @@ class _Machine:
         if kinds[-1:] != ["NAME"] or kinds[:-1] not in ([], ["_NEWLINE"], ["_COMMA"], ["LBRACE"]) or self._inside():
             return False
         depth = 0
-        for place, item in enumerate(self.items[index:], index + 1):
-            depth += (item.kind in OPENING) - (item.kind in CLOSING)
+        for place in range(index, len(self.items)):
+            depth += (self.items[place].kind in OPENING) - (self.items[place].kind in CLOSING)
             if depth == 0:
-                following = next((each.kind for each in self.items[place : place + 2] if each.kind != "STRAY"), "")
+                after = self.items[place + 1 : place + 3]
+                following = next((each.kind for each in after if each.kind != "STRAY"), "")
                 return following not in {"EQUAL", "LBRACE", "DOT", "LSQB"}
         return False
 
     def _inside(self) -> bool:
         return bool(self.opened) and self.opened[-1].type != "LBRACE"
 
-    def _feed(self, token: Token) -> None:
-        if token.type == "$END":
-            if not self._fits(["$END"]):
-                raise UnexpectedToken(token, set())
-        else:
+    def _feed(self, token: Token) -> bool:
+        """Give the parser a token, if it can take it; the end of the text is only tried."""
+        if not self._fits([token.type]):
+            return False
+        if token.type != "$END":
             self.parser.feed_token(token)
+        return True
 
     def _nest(self, token: Token) -> None:
         if token.type in OPENING:

@@ -63,7 +63,11 @@ class _Mending:
         self.braces = Counter(
             line for line, each in zip(self.lines, tokens, strict=True) if each.type in {"LBRACE", "RBRACE"}
         )
-        self.broken = {line for line, each in zip(self.lines, tokens, strict=True) if str(each).startswith('"') and each.type == "FAULT"}
+        self.broken = {
+            line
+            for line, each in zip(self.lines, tokens, strict=True)
+            if str(each).startswith('"') and each.type == "FAULT"
+        }
 
     def mended(self) -> list[Placed]:
         missing: dict[int, list[Placed]] = {}
