@@ -133,7 +133,7 @@ FOUND = {
     "operators of every strength in many calls": "llm 1\nparam a = " + "true or true and not 1 == 1 + 1 * -max(" * 60,
     "64 bodies within each other": "llm 1\n" + "a { " * 64 + "}" * 64,
     "a requirement that is a bare name": decoder() + "require small\n",
-    "a selection by a bare name": decoder("layers[first] { checkpoint = true }"),
+    "a selection by a bare name": decoder() + "model { layers[first] { checkpoint = true } }\n",
     "brackets where the edition is due": "llm od [ le = d [ er {\n dim =\n}\n",
     "a comma before a name, and little else": ' , ll 1\np dim el = decoder <m 64\n}\nxtends "b=',
     "a zero in a path": 'llm 1\nextends "\\u0000"\n',
