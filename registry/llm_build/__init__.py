@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from llm_build.document import Document as Document
     from llm_build.errors import CapacityError as CapacityError
     from llm_build.errors import DataError as DataError
+    from llm_build.errors import FormatError as FormatError
     from llm_build.errors import GenerationError as GenerationError
     from llm_build.errors import LLMBuildError as LLMBuildError
     from llm_build.errors import MissingContext as MissingContext
@@ -96,7 +97,7 @@ _HOME = {
     "llm_build.context": ["Context"],
     "llm_build.corpus": ["IGNORED", "Batch", "cache_folder", "source_tokens"],
     "llm_build.errors": [
-        *["CapacityError", "DataError", "GenerationError", "LLMBuildError", "MissingContext"],
+        *["CapacityError", "DataError", "FormatError", "GenerationError", "LLMBuildError", "MissingContext"],
         *["NonFiniteLoss", "PluginError", "RunError", "SpecError", "TrainingError"],
     ],
     "llm_build.document": ["Document"],

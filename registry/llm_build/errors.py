@@ -9,6 +9,7 @@
     ├── TrainingError         training cannot go on
     │   └── NonFiniteLoss     the loss or the gradient norm is not a finite number
     ├── GenerationError       a prompt or a request cannot be served
+    ├── FormatError           a text cannot be formatted without changing more than its white space
     └── CapacityError         a state has no room for what is asked; nothing was changed
 
 Each message says what must hold, what arrived, and what to do instead. The command line turns every one of them into a
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CapacityError",
     "DataError",
+    "FormatError",
     "GenerationError",
     "LLMBuildError",
     "MissingContext",
@@ -87,6 +89,10 @@ class NonFiniteLoss(TrainingError):
 
 class GenerationError(LLMBuildError):
     """A prompt or a request cannot be served."""
+
+
+class FormatError(LLMBuildError):
+    """A text cannot be formatted without changing more than its white space. Nothing was written."""
 
 
 class CapacityError(LLMBuildError):

@@ -41,6 +41,7 @@ def imported(program: str) -> set[str]:
         ["plugins", "--slot", "attention"],
         ["plugins", "gqa"],
         ["new", "plugin", "--help"],
+        ["fmt", "--check", str(QUICKSTART)],
         ["--help"],
     ],
 )

@@ -501,7 +501,7 @@ def test_rule_24_write_finds_runs_and_cycles() -> None:
     lets = f"let a = {BLOCK}\nlet b = a {{ attention {{ bias = true }} }}"
 
     def written(layers: str) -> str:
-        found = re.search(r"layers = ([^\n]*?)(?:, norm|\n)", write(load(decoder(layers=layers, above=lets))))
+        found = re.search(r"layers += ([^\n]*?)(?:, norm|\n)", write(load(decoder(layers=layers, above=lets))))
         assert found
         return found[1]
 

@@ -17,6 +17,7 @@ from llm_build.errors import LLMBuildError, SpecError
 VERBS = {
     "run": "train a spec's model, then show what it writes",
     "check": "find every fault of a spec, without building it",
+    "fmt": "put specs into the one style, white space only",
     "summary": "show a spec's layers, parameters, FLOPs and memory",
     "train": "train a spec's model into a run directory",
     "generate": "let a trained model write",

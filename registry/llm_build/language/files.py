@@ -45,15 +45,21 @@ def read_source(path: str | Path) -> Source:
     try:
         if not stat.S_ISREG(file.stat().st_mode) and not file.is_dir():
             raise _refused(name, "E110", "a spec is a file; this is a device or a pipe", "name a .llm file")
-        if file.stat().st_size > SIZE_LIMIT:
-            raise _refused(
-                name, "E111", f"a spec has at most {SIZE_LIMIT // 2**10} KiB; this file is larger", "name a .llm file"
-            )
-        raw = file.read_bytes()
+        with file.open("rb") as opened:
+            raw = opened.read(SIZE_LIMIT + 1)
     except IsADirectoryError:
         raise _refused(name, "E110", "a spec is a file; this is a folder", "name the .llm file in it") from None
     except OSError as fault:
         raise _refused(name, "E110", f"there is no readable file here: {fault.strerror}", "check the path") from None
+    return Source(name, decoded(raw, name), str(file.resolve()))
+
+
+def decoded(raw: bytes, name: str) -> str:
+    """The text that the bytes of a spec are. Raises `SpecError` where they are too many, or no UTF-8 text."""
+    if len(raw) > SIZE_LIMIT:
+        raise _refused(
+            name, "E111", f"a spec has at most {SIZE_LIMIT // 2**10} KiB; this file is larger", "name a .llm file"
+        )
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
@@ -61,7 +67,7 @@ def read_source(path: str | Path) -> Source:
         raise _refused(name, "E111", message, "save the file as UTF-8") from None
     if "\0" in text:
         raise _refused(name, "E111", "a spec is UTF-8 text; this file is binary", "name a .llm file")
-    return Source(name, text, str(file.resolve()))
+    return text
 
 
 def _refused(name: str, code: str, message: str, help: str) -> SpecError:

@@ -8,6 +8,7 @@ from itertools import groupby
 import attrs
 
 from llm_build.language.files import EDITION
+from llm_build.language.formatter import format_text
 
 WIDTH = 100
 INDENT = "  "
@@ -25,7 +26,7 @@ def write_spec(root: Written) -> str:
     """The text of a spec. Blocks that stand in several places of a pattern become lets; a single one stays in place."""
     writer = _Writer()
     body = [f"{name} = {writer.value(value, 0)}" for name, value in root.fields]
-    return "\n\n".join([f"llm {EDITION}", *writer.lets, *body]) + "\n"
+    return format_text("\n\n".join([f"llm {EDITION}", *writer.lets, *body]) + "\n")
 
 
 def write_component(component: Written) -> str:
