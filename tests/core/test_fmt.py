@@ -13,7 +13,7 @@ from llm_build.cli import group
 from llm_build.language import formatter
 
 WILD, STYLED = "llm 1\nlet  x=[ 3 ]# why\n", "llm 1\nlet x = [3]  # why\n"
-FAULTY, FAULTY_STYLED = "model={\n\n\nx=$ )\n", "model = {\n  x =$ )\n"
+FAULTY, FAULTY_STYLED = "model={\n\n\nx=$ )\n", "model = {\nx =$ )\n"
 
 
 def fmt(*arguments: str | Path, given: str | bytes = "") -> Result:

@@ -104,7 +104,7 @@ STYLE = {
     "comments move together": ("a=[1,2] # b\nc=3     # d", "a = [1, 2]  # b\nc = 3       # d\n"),
     "by what tabs look like": ("a=[1,2]\t# b\nc=3\t# d", "a = [1, 2]  # b\nc = 3       # d\n"),
     "a string without an end": ('a="b  # c  \nd  =  2', 'a = "b  # c  \nd = 2\n'),
-    "a statement behind an open brace": ("model = a {\n  b = 1\ntrain = c", "model = a {\n  b = 1\ntrain = c\n"),
+    "indentation where brackets do not fit": ("a={\n   b=[1\n\t}", "a = {\n   b = [1\n        }\n"),
     "names of a selector": ("a[b : c]", "a[b : c]\n"),
     "nothing": (" \n\t\n", ""),
 }

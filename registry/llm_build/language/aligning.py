@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ class Line:
     words: list[Word] = attrs.field(factory=list)
     comment: str = ""
     comment_column: int = 0
-    level: int = 0
+    indent: int = 0
     goes_on: bool = False
     """Whether it goes on with the value of the line above."""
     anchor: int | None = None
@@ -56,14 +56,14 @@ class Line:
     def ends(self, kind: str) -> bool:
         return bool(self.words) and self.words[-1].kind == kind
 
-    def code(self, indent: str) -> str:
-        return f"{indent * self.level}{self.head}{' ' * self.gap}{self.tail}"
+    def code(self) -> str:
+        return f"{' ' * self.indent}{self.head}{' ' * self.gap}{self.tail}"
 
-    def text(self, indent: str) -> str:
+    def text(self) -> str:
         """The line as it is written; with a comment behind code, `comment_column` is where that stands."""
         if not self.comment:
-            return self.code(indent)
-        code = self.code(indent)
+            return self.code()
+        code = self.code()
         return code + " " * (self.comment_column - len(code) if self.words else 0) + self.comment
 
 
@@ -105,7 +105,12 @@ def _groups(lines: Iterable[Line]) -> Iterator[list[Line]]:
 
 
 def _joined(above: Line, line: Line) -> bool:
-    if line.anchor is None or above.opens or above.level != line.level or max(len(above.head), len(line.head)) >= WIDE:
+    if (
+        line.anchor is None
+        or above.opens
+        or above.indent != line.indent
+        or max(len(above.head), len(line.head)) >= WIDE
+    ):
         return False
     if above.words[0].text != line.words[0].text and {above.words[0].text, line.words[0].text} & {"let", "param"}:
         return False
@@ -123,11 +128,11 @@ def _column(line: Line) -> int:
     return line.words[line.anchor].column - line.words[0].column
 
 
-def align_comments(lines: Sequence[Line], indent: str) -> None:
+def align_comments(lines: Iterable[Line]) -> None:
     """Give each comment behind code its column: the one that it had, or one further right where the code needs it."""
     runs = groupby(lines, lambda line: line.comment_column if line.words and line.comment else -1)
     for column, run in runs:
         members = list(run) if column >= 0 else []
-        needed = max((len(line.code(indent)) + GAP for line in members), default=0)
+        needed = max((len(line.code()) + GAP for line in members), default=0)
         for line in members:
             line.comment_column = max(column, needed)

@@ -1,8 +1,8 @@
 """The one style of `.llm` files. Only white space changes, so a text with faults is formatted too.
 
 - Lines stay as they are broken; a line is indented by two spaces for each line around it whose bracket is open, and by
-  two more where the one before ends in `=` or an operator. A statement begins at the margin, also behind a brace that
-  was never closed.
+  two more where the one before ends in `=` or an operator. Where brackets do not fit, indentation stays as it is: it
+  tells where one is missing.
 - One space around `=`, operators and braces, and behind a comma; none inside `( )` and `[ ]`.
 - At most one empty line, none at the rim of a bracket or of the file; lines end in a newline, the last one too.
 - `=` and comments are aligned as `language.aligning` says.
@@ -11,16 +11,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 
 from llm_build.errors import FormatError
 from llm_build.language.aligning import Line, Word, align_comments, align_values, find_anchor
 from llm_build.language.scanner import kept, lexemes
-from llm_build.language.scope import ROOTS
 from llm_build.language.values import DEPTH_LIMIT
 
 TAB = 8
-INDENT = "  "
+STEP = 2
 STATEMENTS = frozenset({"llm", "extends", "let", "param", "require"})
 _INFIX = frozenset({"and", "or", "not"})
 _WORDS = _INFIX | STATEMENTS | {"true", "false", "none", "default"}
@@ -30,12 +29,12 @@ _PAIRS = {")": "(", "]": "[", "}": "{"}
 def format_text(text: str) -> str:
     """The text in the one style. Raises `FormatError` rather than change anything but white space."""
     lines = _without_needless(_read(text))
-    _Levels().indent(lines)
+    _indent(lines)
     for line in lines:
         _render(line)
     align_values(lines)
-    align_comments(lines, INDENT)
-    made = "".join(f"{line.text(INDENT)}\n" for line in lines)
+    align_comments(lines)
+    made = "".join(f"{line.text()}\n" for line in lines)
     if any(new != old for new, old in zip_longest(kept(made), kept(text))):
         raise FormatError("formatting must change white space alone, but would change more: please report this text")
     return made
@@ -92,57 +91,45 @@ def _without_needless(lines: Sequence[Line]) -> list[Line]:
     return left
 
 
+def _indent(lines: Sequence[Line]) -> None:
+    """How far in each line stands: as its brackets say, or as it came where they do not fit."""
+    levels = _Levels()
+    for line in lines:
+        if not line.empty:
+            line.goes_on, line.indent = levels.goes_on, STEP * levels.enter(line)
+    if levels.fit and not levels.open:
+        return
+    for line in lines:
+        line.indent = line.words[0].column if line.words else line.comment_column
+
+
 class _Levels:
-    """How deep each line stands. A closing bracket closes the last one of its kind, as far as there is any."""
+    """The brackets that are open, each with the level of its line. `fit` turns False where one closes another's."""
 
     def __init__(self) -> None:
         self.open: list[tuple[str, int]] = []
-        self.counts = dict.fromkeys(_PAIRS.values(), 0)
+        self.fit = True
         self.goes_on = False
 
-    def indent(self, lines: Sequence[Line]) -> None:
-        for line in lines:
-            if line.empty:
-                continue
-            if not self.goes_on and _is_statement(line.words):
-                self.open, self.counts = [], dict.fromkeys(self.counts, 0)
-            leading = next((i for i, word in enumerate(line.words) if word.kind != "CLOSE"), len(line.words))
-            line.level, line.goes_on = self._level(line.words[:leading]), self.goes_on
-            for word in line.words[leading:]:
-                self._enter(word, line.level)
-            if line.words:
-                self.goes_on = _goes_on(line.words[-1])
-
-    def _level(self, closers: Sequence[Word]) -> int:
-        closed = [level for word in closers if (level := self._close(word.text)) is not None]
-        if closed:
-            return closed[-1]
+    def enter(self, line: Line) -> int:
+        """The level of a line; one that begins with closing brackets stands where the last of them was opened."""
+        closers = list(takewhile(lambda word: word.kind == "CLOSE", line.words))
+        closed = [self._close(word.text) for word in closers]
+        level = closed[-1] if closed else (self.open[-1][1] + 1 if self.open else 0) + self.goes_on
         # more than a text without faults can have would only let a hostile one grow
-        return min((self.open[-1][1] + 1 if self.open else 0) + self.goes_on, DEPTH_LIMIT)
+        level = min(level, DEPTH_LIMIT)
+        for word in line.words[len(closers) :]:
+            if word.kind == "OPEN":
+                self.open.append((word.text, level))
+            elif word.kind == "CLOSE":
+                self._close(word.text)
+        if line.words:
+            self.goes_on = _goes_on(line.words[-1])
+        return level
 
-    def _enter(self, word: Word, level: int) -> None:
-        if word.kind == "OPEN":
-            self.open.append((word.text, level))
-            self.counts[word.text] += 1
-        elif word.kind == "CLOSE":
-            self._close(word.text)
-
-    def _close(self, bracket: str) -> int | None:
-        """The level of the line that opened what this bracket closes."""
-        while self.counts[_PAIRS[bracket]]:
-            opener, level = self.open.pop()
-            self.counts[opener] -= 1
-            if opener == _PAIRS[bracket]:
-                return level
-        return None
-
-
-def _is_statement(words: Sequence[Word]) -> bool:
-    """Whether a line begins what can only stand at the margin: no component has a field of such a name."""
-    if not words or words[0].kind != "NAME":
-        return False
-    follows = words[1].text if len(words) > 1 else ""
-    return words[0].text in STATEMENTS or (words[0].text in ROOTS and follows in {"=", "{"})
+    def _close(self, bracket: str) -> int:
+        self.fit = self.fit and bool(self.open) and self.open[-1][0] == _PAIRS[bracket]
+        return self.open.pop()[1] if self.fit else 0
 
 
 def _goes_on(last: Word) -> bool:
