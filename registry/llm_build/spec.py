@@ -22,7 +22,8 @@ class Spec(Config):
 
     def inside(self, field: str, context: Context) -> Context:
         if field == "model":
-            return context.with_(vocab=vocab_of(self.tokenizer))
+            owners = {**context.owners, "vocab": "tokenizer"}
+            return context.with_(vocab=vocab_of(self.tokenizer), owners=owners)
         if field in {"train", "generate"}:
             inner = context.with_(
                 context=getattr(self.model, "context", None), vocab=getattr(self.model, "vocab", None)

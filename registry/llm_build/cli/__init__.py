@@ -18,6 +18,7 @@ VERBS = {
     "run": "train a spec's model, then show what it writes",
     "check": "find every fault of a spec, without building it",
     "fmt": "put specs into the one style, white space only",
+    "explain": "say of each value of a spec where it comes from",
     "summary": "show a spec's layers, parameters, FLOPs and memory",
     "train": "train a spec's model into a run directory",
     "generate": "let a trained model write",

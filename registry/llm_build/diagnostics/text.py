@@ -24,8 +24,18 @@ def text(diagnostics: Sequence[Diagnostic], *, colour: bool = False) -> str:
     return "\n\n".join("\n".join(_shown(each, colour) for each in _lines(it)) for it in diagnostics)
 
 
+def pointed(span: Span) -> str:
+    """A place, its line and marks under it, as a diagnostic shows them."""
+    return "\n".join(_shown(line, False) for line in _snippet(span, "-->", "^", ""))
+
+
+def printable(text: str) -> str:
+    """A text of a spec, with what could speak to the terminal shown as pictures."""
+    return text.translate(_PICTURES)
+
+
 def _shown(line: Line, colour: bool) -> str:
-    pieces = ((piece.translate(_PICTURES), code) for piece, code in line)
+    pieces = ((printable(piece), code) for piece, code in line)
     return "".join(f"\x1b[{code}m{piece}\x1b[0m" if colour and code and piece else piece for piece, code in pieces)
 
 

@@ -7,7 +7,7 @@ What the code of a plugin raises is a fault of its component (E315), and everyth
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -45,6 +45,16 @@ class Fault:
     context: Context
 
 
+@attrs.frozen(eq=False, repr=False)
+class Known:
+    """What filling found of a config, right or not: a field that is faulty, or needs what is, has no value here."""
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, Origin]
+    inner: Callable[[str, str], Context]
+    """(field, step of its path) → the context of the part there."""
+
+
 class _Faulty(Exception):
     """Something that is needed here is faulty; its fault is reported elsewhere."""
 
@@ -64,20 +74,26 @@ class Filler:
         # where each config was met first
         self.paths: dict[str, Config] = {}
         self._memo: dict[Any, tuple[Config, Config | None]] = {}
+        self._fillings: dict[Any, _Filling] = {}
 
     def fill(self, config: Config, context: Context) -> Config | None:
         """The filled config, or None if it or a part of it is faulty; the faults are in `faults`."""
         self.paths.setdefault(context.path, config)
-        key = (id(config), context, tuple(sorted(context.owners.items())))
+        key = _key(config, context)
         if key not in self._memo:
             # the config is kept beside its result so that its id is not given to another
             self._memo[key] = (config, self._fill(config, context))
         return self._memo[key][1]
 
+    def known(self, config: Config, context: Context) -> Known | None:
+        """What was found of a config that was filled in a context; None where it was not."""
+        filling = self._fillings.get(_key(config, context))
+        return Known(filling.values, filling.origins, filling._inner) if filling else None
+
     def _fill(self, config: Config, context: Context) -> Config | None:
         if config.filled:
             return config if self._recheck(config, context) else None
-        filling = _Filling(self, config, context)
+        filling = self._fillings[_key(config, context)] = _Filling(self, config, context)
         for name in field_specs(config):
             filling.settle(name)
         filling.check(filling.view)
@@ -102,6 +118,10 @@ class Filler:
     def path_of(self, config: Config) -> str:
         """Where a stated config was met first."""
         return next((path for path, each in self.paths.items() if each is config), "")
+
+
+def _key(config: Config, context: Context) -> tuple[Any, ...]:
+    return id(config), context, tuple(sorted(context.owners.items()))
 
 
 class _View:

@@ -12,7 +12,7 @@ from llm_build.context import Context
 from llm_build.diagnostics import Diagnostic, Severity, Source
 from llm_build.errors import SpecError
 from llm_build.language.doubts import certain
-from llm_build.language.evaluator import evaluate
+from llm_build.language.evaluator import Evaluated, evaluate
 from llm_build.language.files import read_source
 from llm_build.registry import installed
 from llm_build.resolve.advice import advice
@@ -31,12 +31,18 @@ NEEDS_THE_WHOLE = frozenset({"E210", "E211", "E303"})
 
 @attrs.frozen(eq=False, repr=False)
 class Reading:
-    """A spec that was read: what it states, the same filled (None where there are faults), and all there is to say."""
+    """A spec that was read: what it states, the same filled (None where there are faults), and all there is to say.
+
+    `evaluated`, `lowering` and `filler` did the work: they know where each value was written and what it became.
+    """
 
     source: Source
     config: Spec
     filled: Spec | None
     diagnostics: tuple[Diagnostic, ...]
+    evaluated: Evaluated
+    lowering: Lowering
+    filler: Filler
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -73,7 +79,8 @@ def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | Non
 
         # a comment may be meant for what a fault hides, or for the spec without the settings
         found = unsilenced(found, source, idle=not settings and not _faulty(found))
-    return Reading(source, config, filled, ordered(found, evaluated.bindings))
+    said = ordered(found, evaluated.bindings)
+    return Reading(source, config, filled, said, evaluated, lowering, filler)
 
 
 def _faulty(found: Sequence[Diagnostic]) -> bool:
