@@ -69,15 +69,14 @@ def find(tracer: Tracer, steps: list[Selected]) -> list[Part | Field]:
 def _step(tracer: Tracer, part: Part, step: Selected) -> Iterable[Part]:
     if step.name not in part.specs:
         raise _unknown(part, step)
-    inner = tracer.inside(part, step.name)
     if step.layers is None:
-        return inner
+        return tracer.inside(part, step.name)
     first, stop = step.layers
     count = _count(part, step.name) if isinstance(part.specs[step.name].kind, PartsKind) else 0
     if not first < stop <= count:
         wrong = beyond(step.name, count, first, stop)
         raise fault(wrong.code, wrong.message, step.span, wrong.help)
-    return [each for each in inner if first <= (each.path[-1][1] or 0) < stop]
+    return tracer.inside(part, step.name, step.layers)
 
 
 def _count(part: Part, name: str) -> int:

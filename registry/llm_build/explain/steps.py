@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import Any
 
 import attrs
 
-from llm_build.components import Config, FieldSpec, Origin
-from llm_build.diagnostics import Severity, Span
+from llm_build.components import UNSET, Config, FieldSpec, Origin
+from llm_build.diagnostics import Diagnostic, Span
 from llm_build.errors import SpecError
 from llm_build.explain.paths import Field, find, read_path
 from llm_build.language.scanner import lexemes
 from llm_build.language.scope import Binding
 from llm_build.language.values import DEFAULT, shown
-from llm_build.resolve.trace import Part, Tracer, written
+from llm_build.resolve.trace import STATED, Part, Tracer, written
 
 SHOWN = 40
 
@@ -36,9 +36,9 @@ class Step:
     """One step on the way of a value.
 
     `kind` is "stated", "set" (from `--set`), "extends" (in a file that the spec extends), "let", "param", "inside" (a
-    let), "displaced" (what a param was before), "inherited", "derived", "default", "reset" (by `default`), "faulty" or
-    "unknown" (because of what is faulty). `name` is that of the let or param, the path of the provider, the derivation,
-    the component or the code of the fault; `words` is all that as a person reads it.
+    let), "displaced" (what a param was before), "inherited", "derived", "default", "reset" (by `default`), "faulty",
+    "missing", or "unknown" (because of a fault elsewhere). `name` is that of the let or param, the path of the
+    provider, the derivation, the component or the code of the fault; `words` is all that as a person reads it.
     """
 
     kind: str
@@ -55,6 +55,10 @@ class Sources:
         self.tracer, self.reading = tracer, tracer.reading
         self.bindings = self.reading.evaluated.bindings
         self._uses = {(id(use.source), use.start): each for each in self.bindings for use in each.uses}
+        self._errors: dict[int, list[Diagnostic]] = {}
+        for error in sorted((each for each in self.reading.errors if each.span), key=_start):
+            assert error.span is not None
+            self._errors.setdefault(id(error.span.source), []).append(error)
         self._lets: dict[int, list[Binding]] = {}
         for each in sorted(self.bindings, key=lambda each: each.extent.start):
             self._lets.setdefault(id(each.extent.source), []).append(each)
@@ -63,13 +67,14 @@ class Sources:
         """The steps of a field's value, the nearest first."""
         setting, origin = part.settings.get(name), part.origins.get(name)
         span = setting.value.span if setting else None
-        reset = setting is not None and setting.value.data is DEFAULT
+        if setting and setting.value.data is DEFAULT:
+            reset = Step("reset", "`default` takes it back to unset", span=span)
+            return [*(self._found(part, name, origin, None) if origin else [self._absent(part, name)]), reset]
         if origin is None or name not in part.values:
-            return [self._fault(span), *(self._written(span) if span else [])]
-        steps = [*self._found(part, name, origin, span)]
-        if reset:
-            steps.append(Step("reset", "`default` takes it back to unset", span=span))
-        return steps
+            origin = STATED if span else None
+        found = self._found(part, name, origin, span) if origin else [self._absent(part, name)]
+        plain = span is not None and not self.tracer.inside(part, name)
+        return [*found, *(self._faults(span, span.end) if plain and span else [])]
 
     def of_part(self, part: Part) -> list[Step]:
         """The steps of a component: those of its field, or of its own place in a list that the text states."""
@@ -78,8 +83,10 @@ class Sources:
         setting = part.holder.settings.get(name)
         items = setting.value.data if setting else None
         if index is not None and isinstance(items, tuple) and index < len(items):
-            return list(self._written(items[index].span))
-        return self.of(part.holder, name)
+            steps = list(self._written(items[index].span))
+        else:
+            steps = self.of(part.holder, name)
+        return [*steps, *(self._faults(part.span, part.span.start + 1) if part.span else [])]
 
     def _found(self, part: Part, name: str, origin: Origin, span: Span | None) -> Iterator[Step]:
         if origin.kind == "stated":
@@ -134,15 +141,25 @@ class Sources:
             if binding.is_param and earlier.level < binding.level:
                 yield Step("displaced", f"in place of param `{name}`", name, earlier.place.to(earlier.extent))
 
-    def _fault(self, span: Span | None) -> Step:
-        """Why a field has no value: the fault at its place, or one elsewhere."""
-        for each in self.reading.diagnostics:
-            inside = span and each.span and each.span.source is span.source and span.start <= each.span.start < span.end
-            if inside and each.severity is Severity.ERROR:
-                return Step("faulty", f"faulty: {each.message}", each.code, each.span)
-        return Step("unknown", "not known: it needs what is faulty")
+    def _faults(self, span: Span, end: int) -> Iterator[Step]:
+        """The faults that stand from the start of a span to `end`."""
+        errors = self._errors.get(id(span.source), [])
+        place = bisect_left(errors, span.start, key=_start)
+        while place < len(errors) and _start(errors[place]) < end:
+            each = errors[place]
+            yield Step("faulty", f"faulty: {each.message}", each.code, each.span)
+            place += 1
 
     # --- what is not ---
+
+    def _absent(self, part: Part, name: str) -> Step:
+        """Why a field that the text does not state has no value."""
+        spec = part.specs[name]
+        given = spec.inherit is not None and getattr(part.context, spec.inherit, None) is not None
+        needed = spec.default is UNSET and spec.derive is None and not spec.optional and not given
+        if part.known and needed and getattr(part.config, name) is UNSET:
+            return Step("missing", "missing: it must be stated")
+        return Step("unknown", "not known, because of a fault")
 
     def _inherited(self, part: Part, spec: FieldSpec, owner: str) -> Iterator[Step]:
         path = f"{_moved(owner, part)}.{spec.inherit}".lstrip(".")
@@ -184,11 +201,16 @@ class Sources:
 
     def brief(self, steps: list[Step]) -> str:
         """The steps on one line: "line 8, param dim (line 3)"."""
-        first = steps[0]
-        if first.kind in {"inherited", "derived", "default", "faulty", "unknown"}:
-            return f"faulty: {first.name}" if first.kind == "faulty" else first.words
-        words = [self.where(first.span) if first.span else "stated"]
-        for each in steps[1:]:
+        first, *rest = steps
+        codes = dict.fromkeys(each.name for each in rest if each.kind == "faulty")
+        faulty = f"; faulty: {', '.join(codes)}" if codes else ""
+        return f"{self._origin(first, rest)}{faulty}"
+
+    def _origin(self, first: Step, rest: list[Step]) -> str:
+        if first.kind not in {"stated", "set", "extends", "let", "param"} or first.span is None:
+            return first.words
+        words = [self.where(first.span)]
+        for each in rest:
             if each.kind in {"let", "param"} and each.span:
                 words.append(f"{each.kind} {each.name} ({self.where(each.span)})")
             elif each.kind == "inside":
@@ -201,6 +223,10 @@ class Sources:
         if kind == "set":
             return f"--set {cut(span.source.text)}"
         return f"line {span.line}" if kind == "stated" else f"{span.source.name}:{span.line}"
+
+
+def _start(diagnostic: Diagnostic) -> int:
+    return diagnostic.span.start if diagnostic.span else 0
 
 
 def _names(span: Span) -> Iterator[int]:

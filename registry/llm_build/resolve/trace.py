@@ -60,8 +60,8 @@ class Tracer:
         """The spec itself."""
         return self._part((), self.reading.filled or self.reading.config, Context(), None)
 
-    def inside(self, part: Part, name: str) -> tuple[Part, ...]:
-        """The components in a field, in order; those that cannot be made out are left out."""
+    def inside(self, part: Part, name: str, layers: tuple[int, int] | None = None) -> tuple[Part, ...]:
+        """The components in a field, or some of a list, in order; those that cannot be made out are left out."""
         kind = part.specs[name].kind
         if not isinstance(kind, PartKind | PartsKind):
             return ()
@@ -69,7 +69,9 @@ class Tracer:
         if isinstance(kind, PartKind):
             return tuple(self._inner(part, name, None, value))
         items = value if isinstance(value, tuple) else ()
-        return tuple(each for index, item in enumerate(items) for each in self._inner(part, name, index, item))
+        first, stop = layers or (0, len(items))
+        numbered = enumerate(items[first:stop], first)
+        return tuple(each for index, item in numbered for each in self._inner(part, name, index, item))
 
     def _inner(self, part: Part, name: str, index: int | None, value: Any) -> Iterator[Part]:
         if isinstance(value, Config):
