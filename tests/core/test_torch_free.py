@@ -41,6 +41,8 @@ def imported(program: str) -> set[str]:
         ["plugins", "--slot", "attention"],
         ["plugins", "gqa"],
         ["new", "plugin", "--help"],
+        ["explain", str(QUICKSTART)],
+        ["explain", str(QUICKSTART), "model.layers[0].attention.heads", "--json"],
         ["fmt", "--check", str(QUICKSTART)],
         ["--help"],
     ],

@@ -151,6 +151,13 @@ def test_hostile_text_ends_soon_and_in_diagnostics(above: str) -> None:
     assert time.process_time() - start < 20
 
 
+def test_doubled_components_end_soon() -> None:
+    mixture = "moe {{ experts = 2, router = topk_softmax {{ k = 1 }}, expert = m{0}, shared = m{0} }}"
+    lets = "\n".join(f"let m{i + 1} = {mixture.format(i)}" for i in range(40))
+    spec = decoder(above=f"let m0 = swiglu\n{lets}", layers=BLOCK.replace("swiglu { hidden = 64 }", "m40"))
+    assert [each.code for each in faults(spec)] == ["E212"]
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -50,6 +50,7 @@ class Lowering:
         self.meant = Meant(registry, params)
         self.faults: list[Diagnostic] = []
         self.places: dict[int, Place] = {}
+        self.too_large = False
         self._memo: dict[tuple[int, str], tuple[Component, Any]] = {}
         self._sizes: dict[int, int] = {}
 
@@ -58,7 +59,8 @@ class Lowering:
         assert isinstance(value.data, Component)
         config = self._fields(Spec, value.data, "")
         size = self._sizes[id(config)]
-        if size > CONFIG_LIMIT:
+        self.too_large = size > CONFIG_LIMIT
+        if self.too_large:
             message = f"a spec makes at most {CONFIG_LIMIT:_} components; this one makes {size:_}"
             self._fault("E212", message, value.span, "use fewer layers, or fewer parts in each")
         return config

@@ -58,7 +58,8 @@ def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | Non
     for binding in evaluated.bindings:
         lowering.check_let(binding)
     if evaluated.complete:
-        filled = cast("Spec | None", filler.fill(config, Context()))
+        # what stands in many places may be another thing in each, so filling takes as long as there are places
+        filled = None if lowering.too_large else cast("Spec | None", filler.fill(config, Context()))
         found = [*lowering.faults, *(placed(each, lowering, filler) for each in filler.faults)]
     else:
         # what an unread part would have said is not known: nothing is called missing for it
