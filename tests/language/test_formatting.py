@@ -131,7 +131,7 @@ def test_kept_knows_tokens_comments_and_ends_of_lines() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "{\n" * 2**15,
+        "{\n" * 2**14 + "}\n" * 2**14,
         "{" * 2**15,
         "[" * 2**14 + "}" * 2**14,
         '"' + "\r" * 2**15 + "x",

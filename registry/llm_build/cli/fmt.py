@@ -28,9 +28,13 @@ STDIN = "-"
 def command(specs: Sequence[str], check: bool, quiet: bool) -> int:
     """Put each SPEC into the one style; a lone - reads stdin and writes stdout.
 
-    Only white space changes: no token and no comment does, nor does a line break that ends a statement. A file with
-    faults is formatted too, and one that is in the style already is left alone. Exits with 1 where a file cannot be
-    read or written, or, with --check, is not in the style.
+    Only white space changes: no token and no comment does, nor does a line break. A file with faults is formatted too,
+    and one that is in the style already is left alone. Exits with 1 where a file cannot be read or written, or, with
+    --check, is not in the style.
+
+    The style: two spaces for each line around with an open bracket, and two where a value goes on below; one space
+    around =, operators and braces, none inside ( ) and [ ]; at most one empty line. The = of fields on neighbouring
+    lines stand in one column, and comments behind code keep theirs. Where brackets do not fit, indentation stays.
     """
     if STDIN not in specs:
         return max([_of_file(spec, check, quiet) for spec in specs])
