@@ -211,6 +211,13 @@ def test_a_faulty_spec_is_explained_as_far_as_it_is_known() -> None:
     assert values["model.layers[1].ffn.hidden"] == (400, True)
 
 
+def test_nothing_is_called_missing_where_a_part_of_the_text_could_not_be_read() -> None:
+    spec = 'llm 1\nextends "none.llm"\nmodel = decoder { dim = 8, norm = rms { eps = 1e-3 } }\n'
+    assert brief(explained(spec, "model.dim")) == (8, "line 3")
+    assert brief(explained(spec, "model.norm.eps")) == (1e-3, "line 3")
+    assert brief(explained(spec, "model.layers")) == (None, "not known, because of a fault")
+
+
 NO_PATH = (
     "E101",
     "a path is names with dots between them, and numbers of layers in [ ]",

@@ -57,7 +57,7 @@ def test_runs_get_a_name_of_their_own(spec: Path, tmp_path: Path, say: Any, monk
         assert (code, err) == (0, "")
         assert out.endswith(f"run: runs/small-{number}\n")
     assert (tmp_path / "runs/small-1/source.llm").read_text(encoding="utf-8") == spec.read_text(encoding="utf-8")
-    assert "steps = 1" in (tmp_path / "runs/small-1/spec.llm").read_text(encoding="utf-8")
+    assert "steps     = 1\n" in (tmp_path / "runs/small-1/spec.llm").read_text(encoding="utf-8")
 
 
 def test_generate_writes_from_a_run(spec: Path, tmp_path: Path, say: Any) -> None:

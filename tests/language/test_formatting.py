@@ -105,6 +105,7 @@ STYLE = {
     "by what tabs look like": ("a=[1,2]\t# b\nc=3\t# d", "a = [1, 2]  # b\nc = 3       # d\n"),
     "a string without an end": ('a="b  # c  \nd  =  2', 'a = "b  # c  \nd = 2\n'),
     "indentation where brackets do not fit": ("a={\n   b=[1\n\t}", "a = {\n   b = [1\n        }\n"),
+    "nor are fields aligned that stand apart": ("{\n  b   = 1\n    cde = 2", "{\n  b = 1\n    cde = 2\n"),
     "names of a selector": ("a[b : c]", "a[b : c]\n"),
     "nothing": (" \n\t\n", ""),
 }
