@@ -136,6 +136,19 @@ def test_neighbours_that_are_one_thing_are_one_row() -> None:
     assert "model.layers[5].ffn" not in rows
 
 
+def test_a_layer_without_the_part_is_left_out() -> None:
+    mixture = "moe { experts = 2, router = topk_softmax { k = 1 }, expert = swiglu, shared = swiglu }"
+    spec = SPEC.replace("ffn = swiglu", f"ffn = {mixture}").replace("hidden = 3 * d", "shared = none")
+    paths = [row.path for row in explained(spec, "model.layers.ffn.shared").rows if row.asked]
+    assert paths == ["model.layers[0:2].ffn.shared", "model.layers[3:5].ffn.shared", "model.layers[6:8].ffn.shared"]
+
+
+def test_a_param_may_hold_a_component() -> None:
+    spec = SPEC.replace("let n", "param n")
+    assert brief(explained(spec, "model.norm.eps")) == (1e-5, "line 4, in param n")
+    assert brief(explained(spec, "model.norm.eps", "n=rms { eps = 1 }")) == (1, "--set n=rms { eps = 1 }, in param n")
+
+
 def test_a_row_has_type_bounds_and_meaning() -> None:
     (row,) = as_json(explained(SPEC, "model.dropout"))["values"]
     assert (row["type"], row["bounds"], row["optional"]) == ("number", {"low": 0, "below": 1}, False)
@@ -288,7 +301,7 @@ def test_a_value_is_shown_with_the_lines_that_made_it(spec: Path) -> None:
         "  |\n"
         "6 | let wide = dense { ffn { hidden = 3 * d } }\n"
         "  |                                   ^^^^^\n"
-        "in the let `wide`\n"
+        "in let `wide`\n"
         f" --> {spec}:6:5\n"
         "  |\n"
         "6 | let wide = dense { ffn { hidden = 3 * d } }\n"

@@ -36,9 +36,9 @@ class Step:
     """One step on the way of a value.
 
     `kind` is "stated", "set" (from `--set`), "extends" (in a file that the spec extends), "let", "param", "inside" (a
-    let), "displaced" (what a param was before), "inherited", "derived", "default", "reset" (by `default`), "faulty",
-    "missing", or "unknown" (because of a fault elsewhere). `name` is that of the let or param, the path of the
-    provider, the derivation, the component or the code of the fault; `words` is all that as a person reads it.
+    let or param), "displaced" (what a param was before), "inherited", "derived", "default", "reset" (by `default`),
+    "faulty", "missing", or "unknown" (because of a fault elsewhere). `name` is that of the let or param, the path of
+    the provider, the derivation, the component or the code of the fault; `words` is all that as a person reads it.
     """
 
     kind: str
@@ -108,7 +108,7 @@ class Sources:
         yield Step(kind, words.get(kind, "stated"), span=span)
         holder = self._holder(span)
         if holder is not None:
-            yield Step("inside", f"in the let `{holder.node.name}`", holder.node.name, holder.place)
+            yield Step("inside", f"in {_kind(holder)} `{holder.node.name}`", holder.node.name, holder.place)
         yield from self._through(span, set())
 
     def _kind(self, span: Span) -> str:
@@ -120,7 +120,7 @@ class Sources:
         bindings = self._lets.get(id(span.source), [])
         before = bisect_right(bindings, span.start, key=lambda each: each.extent.start)
         nearest = bindings[before - 1] if before else None
-        inside = nearest is not None and span.start < nearest.extent.end and not nearest.is_param
+        inside = nearest is not None and span.start < nearest.extent.end
         return nearest if inside else None
 
     def _through(self, span: Span, seen: set[int]) -> Iterator[Step]:
@@ -135,7 +135,7 @@ class Sources:
 
     def binding(self, binding: Binding) -> Iterator[Step]:
         """A let or param, and what a param was before a file that extends, or `--set`, gave it another value."""
-        kind, name = "param" if binding.is_param else "let", binding.node.name
+        kind, name = _kind(binding), binding.node.name
         yield Step(kind, f"{kind} `{name}`", name, Span(binding.place.source, binding.place.start, binding.extent.end))
         for earlier in reversed(self.reading.evaluated.evaluator.params.get(name, [])):
             if binding.is_param and earlier.level < binding.level:
@@ -214,7 +214,7 @@ class Sources:
             if each.kind in {"let", "param"} and each.span:
                 words.append(f"{each.kind} {each.name} ({self.where(each.span)})")
             elif each.kind == "inside":
-                words.append(f"in let {each.name}")
+                words.append(each.words.replace("`", ""))
         return ", ".join(words)
 
     def where(self, span: Span) -> str:
@@ -223,6 +223,10 @@ class Sources:
         if kind == "set":
             return f"--set {cut(span.source.text)}"
         return f"line {span.line}" if kind == "stated" else f"{span.source.name}:{span.line}"
+
+
+def _kind(binding: Binding) -> str:
+    return "param" if binding.is_param else "let"
 
 
 def _start(diagnostic: Diagnostic) -> int:
