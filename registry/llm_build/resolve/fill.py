@@ -74,7 +74,8 @@ class Filler:
         # where each config was met first
         self.paths: dict[str, Config] = {}
         self._memo: dict[Any, tuple[Config, Config | None]] = {}
-        self._fillings: dict[Any, _Filling] = {}
+        # those that came to no filled config, which would know its values itself
+        self._halves: dict[Any, _Filling] = {}
 
     def fill(self, config: Config, context: Context) -> Config | None:
         """The filled config, or None if it or a part of it is faulty; the faults are in `faults`."""
@@ -86,18 +87,19 @@ class Filler:
         return self._memo[key][1]
 
     def known(self, config: Config, context: Context) -> Known | None:
-        """What was found of a config that was filled in a context; None where it was not."""
-        filling = self._fillings.get(_key(config, context))
+        """What was found of a config that is faulty in a context, or has a part that is; None for any other."""
+        filling = self._halves.get(_key(config, context))
         return Known(filling.values, filling.origins, filling._inner) if filling else None
 
     def _fill(self, config: Config, context: Context) -> Config | None:
         if config.filled:
             return config if self._recheck(config, context) else None
-        filling = self._fillings[_key(config, context)] = _Filling(self, config, context)
+        filling = _Filling(self, config, context)
         for name in field_specs(config):
             filling.settle(name)
         filling.check(filling.view)
         if filling.faulty:
+            self._halves[_key(config, context)] = filling
             return None
         filled = type(config)(**filling.values).as_filled(filling.origins)
         self.stated[id(filled)], self.contexts[id(filled)] = config, context
