@@ -211,6 +211,7 @@ def test_any_text_is_explained_with_its_faults(text: str) -> None:
 def test_a_faulty_spec_is_explained_as_far_as_it_is_known() -> None:
     explanation = explained(FAULTY)
     found = {row.path: explanation.sources.brief(row.steps) for row in explanation.rows}
+    assert found["model"] == "line 2; faulty: E303"
     assert found["model.dim"] == "line 3"
     assert found["model.vocab"] == "line 3; faulty: E104"
     assert found["model.norm"] == "missing: it must be stated"

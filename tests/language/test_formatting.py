@@ -106,6 +106,7 @@ STYLE = {
     "a string without an end": ('a="b  # c  \nd  =  2', 'a = "b  # c  \nd = 2\n'),
     "indentation where brackets do not fit": ("a={\n   b=[1\n\t}", "a = {\n   b = [1\n        }\n"),
     "nor are fields aligned that stand apart": ("{\n  b   = 1\n    cde = 2", "{\n  b = 1\n    cde = 2\n"),
+    "nor with a value that is never closed": ("a = x {\nbcd = 2", "a = x {\nbcd = 2\n"),
     "names of a selector": ("a[b : c]", "a[b : c]\n"),
     "nothing": (" \n\t\n", ""),
 }
