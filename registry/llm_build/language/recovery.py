@@ -202,6 +202,9 @@ class _Machine:
         """What to put before a token; None where it is to be left out."""
         following = [each.kind for each in self.items[index + 1 : index + 3] if each.kind != "STRAY"]
         bracket = kind in OPENING or kind in CLOSING or kind == "$END"
+        doubled = kind == "_COMMA" and self.last is not None and self.last.type == "_COMMA"
+        if doubled and following and self._fits(following[:1]):
+            return None  # nothing stood between the two, so nothing is lost
         for patch in _FITTING:
             if self._fits([*patch, kind, *following[:1]]):
                 return patch
