@@ -26,13 +26,13 @@ SPEC = """llm 1
 param d = 64
 param h = d / 16
 let n = rms { eps = 1e-5 }
-let dense = block { attention = gqa { heads = h }, ffn = swiglu, norm = n }
-let wide = dense { ffn { hidden = 3 * d } }
+let thick = block { attention = gqa { heads = h }, ffn = swiglu, norm = n }
+let wide = thick { ffn { hidden = 3 * d } }
 tokenizer = bpe { vocab = 300 }
 model = decoder {
   dim = d, context = 32
   position = rope
-  layers = cycle(2 * dense + wide, to = 8)
+  layers = cycle(2 * thick + wide, to = 8)
   norm = n
   head = default
 }
@@ -51,11 +51,11 @@ BRIEF = {
     "model.head": ("linear", "default of decoder"),
     "model.norm.eps": (1e-5, "line 4, in let n"),
     "model.norm": ("rms", "line 12, let n (line 4)"),
-    "model.layers[0].attention.heads": (4, "line 5, in let dense, param h (line 3), param d (line 2)"),
+    "model.layers[0].attention.heads": (4, "line 5, in let thick, param h (line 3), param d (line 2)"),
     "model.layers[7].attention.head_dim": (16, "derived: dim / heads"),
     "model.layers[1].attention.position": ("rope", "inherited from model.position"),
     "model.layers[4].placement.norm": ("rms", "inherited from model.layers[4].norm"),
-    "model.layers[2]": ("block", "line 11, let wide (line 6), let dense (line 5)"),
+    "model.layers[2]": ("block", "line 11, let wide (line 6), let thick (line 5)"),
     "model.layers[2].ffn.hidden": (192, "line 6, in let wide, param d (line 2)"),
     "model.layers[3].ffn.hidden": (176, "derived: 8 * dim / 3, up to a multiple of 8"),
     "train": (None, "default of spec"),
@@ -66,13 +66,13 @@ SET = {
     "model.dim": (96, "line 9, param d (--set d=96)"),
     "model.context": (48, "--set model.context = 48"),
     "model.layers[1].attention.heads": (2, "--set model.layers[1].attention.heads=2"),
-    "model.layers[0].attention.heads": (6, "line 5, in let dense, param h (line 3), param d (--set d=96)"),
+    "model.layers[0].attention.heads": (6, "line 5, in let thick, param h (line 3), param d (--set d=96)"),
 }
 EXTENDED = {
     "model.dim": (128, "base.llm:9, param d (line 3)"),
     "model.dropout": (0.1, "line 4"),
     "model.layers[3].attention.bias": (True, "line 4"),
-    "model.layers[3].attention.heads": (8, "base.llm:5, in let dense, param h (base.llm:3), param d (line 3)"),
+    "model.layers[3].attention.heads": (8, "base.llm:5, in let thick, param h (base.llm:3), param d (line 3)"),
     "model.layers[3].attention.dropout": (0.1, "inherited from model.dropout"),
 }
 FAULTY = """llm 1
@@ -300,12 +300,12 @@ def test_a_value_is_shown_with_the_lines_that_made_it(spec: Path) -> None:
         "stated\n"
         f" --> {spec}:6:35\n"
         "  |\n"
-        "6 | let wide = dense { ffn { hidden = 3 * d } }\n"
+        "6 | let wide = thick { ffn { hidden = 3 * d } }\n"
         "  |                                   ^^^^^\n"
         "in let `wide`\n"
         f" --> {spec}:6:5\n"
         "  |\n"
-        "6 | let wide = dense { ffn { hidden = 3 * d } }\n"
+        "6 | let wide = thick { ffn { hidden = 3 * d } }\n"
         "  |     ^^^^\n"
         "param `d`\n"
         " --> --set:1:1\n"
@@ -328,9 +328,9 @@ def test_a_component_is_shown_with_its_fields(spec: Path) -> None:
 def test_the_whole_spec_is_a_tree(spec: Path) -> None:
     lines = [re.sub(r"  +(?=line|derived)", "  ", each) for each in run(spec).stdout.splitlines()]
     assert lines[0].split() == ["d", "=", "64", "line", "2"]
-    assert "  layers[0:2] = block  line 11, let dense (line 5)" in lines
+    assert "  layers[0:2] = block  line 11, let thick (line 5)" in lines
     assert "      head_dim = 16  derived: dim / heads" in lines
-    assert "  layers[5]   = block  line 11, let wide (line 6), let dense (line 5); all as in model.layers[2]" in lines
+    assert "  layers[5]   = block  line 11, let wide (line 6), let thick (line 5); all as in model.layers[2]" in lines
 
 
 def test_json_goes_to_stdout_and_faults_to_stderr(spec: Path) -> None:
