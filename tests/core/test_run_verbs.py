@@ -53,11 +53,11 @@ def test_run_trains_and_shows_what_the_model_writes(spec: Path, tmp_path: Path, 
 def test_runs_get_a_name_of_their_own(spec: Path, tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for number in (1, 2):
-        code, out, err = say("train", spec, "-q", "--set", "train.steps=1")
+        code, out, err = say("train", spec, "-q", "--set", "train.steps=3")
         assert (code, err) == (0, "")
         assert out.endswith(f"run: runs/small-{number}\n")
     assert (tmp_path / "runs/small-1/source.llm").read_text(encoding="utf-8") == spec.read_text(encoding="utf-8")
-    assert "steps     = 1\n" in (tmp_path / "runs/small-1/spec.llm").read_text(encoding="utf-8")
+    assert "steps     = 3\n" in (tmp_path / "runs/small-1/spec.llm").read_text(encoding="utf-8")
 
 
 def test_generate_writes_from_a_run(spec: Path, tmp_path: Path, say: Any) -> None:

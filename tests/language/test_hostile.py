@@ -139,6 +139,8 @@ FOUND = {
     "a zero in a path": 'llm 1\nextends "\\u0000"\n',
     "half a surrogate pair in a path": 'llm 1\nextends "\\ud800"\n',
     "a long path": f'llm 1\nextends "{"a" * 5_000}"\n',
+    "a tokenizer at a long path": f'llm 1\ntokenizer = pretrained {{ file = "{"a" * 300}" }}\n',
+    "a tokenizer that never ends": 'llm 1\ntokenizer = pretrained { file = "/dev/zero" }\n',
     "a percentage behind a stray character": "llm 1\nparam d = mo1$1%\n",
 }
 """What the fuzzers found, as texts of the same make."""

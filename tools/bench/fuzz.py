@@ -4,14 +4,14 @@ Run `python tools/bench/fuzz.py [--inputs 200000] [--seed 1]`; needs atheris (`p
 extra where there are wheels). Inputs grow from the repository's specs, sound and faulty, by libFuzzer's mutations and
 by ones that know the words of the language (tests/language/hostile.py). An input fails the run if it raises, opens a
 file outside its project, imports what is no plugin, starts a process or a connection, takes more than 10 s, or brings
-the process above 500 MiB; it is then written to a file named crash-…, timeout-… or oom-… in the working folder.
+the process above 500 MiB; it is then written to a file named crash-… or timeout-… in the working folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-import resource
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +23,13 @@ sys.path.insert(0, str(ROOT))
 MEMORY_MIB = 500
 SECONDS = 10
 LENGTH = 512
+
+
+def peak_mib() -> float:
+    """What this process has held at most; ru_maxrss and libFuzzer's limit count what it was forked from, too."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="utf-8"))
+    assert found is not None
+    return int(found[1]) / 1024
 
 
 def main() -> None:
@@ -49,8 +56,9 @@ def main() -> None:
             with watch(project):
                 target(text, project)
         count += 1
+        peak = peak_mib()
+        assert peak < MEMORY_MIB, f"{peak:.0f} MiB"
         if count == given.inputs:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(f"{count:_} inputs, nothing but diagnostics; peak of the process {peak:.0f} MiB", flush=True)
 
     def mutate(data: bytes, size: int, seed: int) -> bytes:
@@ -60,7 +68,7 @@ def main() -> None:
         text = hostile.mutate(data.decode("utf-8", errors="replace"), draw.choice(texts), draw)
         return text.encode("utf-8", errors="replace")[:size]
 
-    limits = [f"-timeout={SECONDS}", f"-rss_limit_mb={MEMORY_MIB}", f"-max_len={LENGTH}", "-print_final_stats=1"]
+    limits = [f"-timeout={SECONDS}", "-rss_limit_mb=0", f"-max_len={LENGTH}", "-print_final_stats=1"]
     atheris.Setup(
         [sys.argv[0], f"-runs={given.inputs}", f"-seed={given.seed}", *limits, str(seeds)],
         one,

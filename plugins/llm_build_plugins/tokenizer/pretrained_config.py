@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from llm_build import Config, Context, Problem, component, path, text
+
+SIZE_LIMIT = 2**26
+"""No tokenizer.json is larger than so many bytes; a device or a pipe would never end."""
 
 
 @component("tokenizer:pretrained", module="llm_build_plugins.tokenizer.pretrained_module:Pretrained")
@@ -29,7 +33,7 @@ class pretrained(Config):
         return 1 + max(sizes.values()) if sizes else None
 
     def check(self, context: Context) -> Iterator[Problem]:
-        if not Path(self.file).is_file():
+        if not _stands(Path(self.file)):
             return
         ids = _ids(self.file)
         if not ids:
@@ -52,9 +56,20 @@ def _ids(file: str) -> dict[str, int]:
     """Token → id, read as JSON so that nothing is imported; empty where the file is absent or is no tokenizer."""
     place = Path(file)
     try:
-        return _read(place, place.stat().st_mtime_ns)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        known = place.stat()
+        if not stat.S_ISREG(known.st_mode) or known.st_size > SIZE_LIMIT:
+            return {}
+        return _read(place, known.st_mtime_ns)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         return {}
+
+
+def _stands(place: Path) -> bool:
+    """Whether there is a file; a path that can be none, as one that is too long, has none."""
+    try:
+        return place.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 @lru_cache(maxsize=8)
