@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_build.diagnostics import Source, render
+from llm_build.language.formatter import format_text
 from llm_build.resolve import read
 from tests.language.drawing import EVERY_STATEMENT
 
@@ -122,7 +123,13 @@ def check(text: str, project: Path) -> int:
     return len(found)
 
 
-TARGETS: Sequence[Callable[[str, Path], object]] = [check]
+def form(text: str, project: Path) -> None:
+    """Put a spec into the one style, which it keeps; only its white space changes, or `FormatError` says otherwise."""
+    made = format_text(text)
+    assert format_text(made) == made
+
+
+TARGETS: Sequence[Callable[[str, Path], object]] = [check, form]
 """What is done with an input, one after the other."""
 
 
