@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from llm_build import LLMBuildError, RunError, Stopped, load, open_run, train
 from llm_build.run import Checkpoints, Job, RunDirectory
 from tests.laws import law
-from tests.resuming import done, ended, refused, text_of, trained
+from tests.resuming import Killed, done, ended, refused, text_of, trained
 from tests.runs import seal, trail
 from tests.small import write_texts
 
@@ -106,6 +106,27 @@ def test_a_finished_run_that_goes_on_ends_as_it_did(texts: Path, tmp_path: Path)
     again = trained(text_of(texts), tmp_path / "run", resume=True)
     assert again.outcome == first.outcome
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+def test_what_a_killed_save_left_to_do_is_done(texts: Path, tmp_path: Path) -> None:
+    """Where no further save follows too: the run was killed in its last one, right behind the rename."""
+    trained(text_of(texts), tmp_path / "whole")
+    names = Checkpoints(tmp_path / "whole" / "checkpoints").names
+    remove = Checkpoints._remove_old
+
+    def killed(checkpoints: Checkpoints) -> None:
+        if names[-1] in checkpoints.names:
+            (checkpoints.path / ".step-000004.old").mkdir()
+            raise Killed
+        remove(checkpoints)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "_remove_old", killed)
+        with pytest.raises(Killed):
+            trained(text_of(texts), tmp_path / "run")
+    assert len(Checkpoints(tmp_path / "run" / "checkpoints").names) > len(names)
+    trained(text_of(texts), tmp_path / "run", resume=True)
+    assert sorted(each.name for each in (tmp_path / "run" / "checkpoints").iterdir()) == names
 
 
 @pytest.fixture

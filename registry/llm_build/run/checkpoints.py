@@ -108,6 +108,12 @@ class Checkpoints:
                 moved.append((self.path / name).rename(next(place for place in places if not place.exists())))
         return moved
 
+    def tidy(self) -> None:
+        """Do what a save that was killed has left to do: remove what it left, and what need not be kept."""
+        self._sweep()
+        if self.names:
+            self._remove_old()
+
     def save(self, step: int, held_out_nats: float | None, writers: Writers) -> None:
         """Write the checkpoint of a step, then remove those that need not be kept.
 

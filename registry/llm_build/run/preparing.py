@@ -113,6 +113,7 @@ class Preparing:
         """Put later checkpoints aside, as they will be made again → the files that every checkpoint holds."""
         for moved in directory.checkpoints.set_aside(checkpoint.manifest.step):
             self.progress.say(f"{moved.stem} lies beyond {checkpoint.path.name}: it is kept as {moved.name}")
+        directory.checkpoints.tidy()
         return {
             checkpoint.spec.name: write(self.config).encode(),
             checkpoint.versions.name: versions.encode(),
