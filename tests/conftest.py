@@ -34,3 +34,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
         if "wandb" in sys.modules:
             sys.modules["wandb"].teardown()
+
+
+@pytest.fixture(scope="module")
+def no_curve() -> Iterator[None]:
+    """Drawing the loss curve takes longer than a small training run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("llm_build.run.training.draw_curve", lambda directory: "")
+        yield

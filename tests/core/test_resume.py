@@ -7,7 +7,6 @@ import logging
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +29,12 @@ CONTENTS = r"\d+ documents? of [\d_]+ bytes, SHA-256 \w+…"
 OTHER_TEXT = re.compile(f"the text that it began with; the (training|held out) text is {CONTENTS}, not {CONTENTS}")
 
 
+pytestmark = pytest.mark.usefixtures("no_curve")
+
+
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_texts(tmp_path_factory.mktemp("texts"), 6)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_curve() -> Iterator[None]:
-    """Drawing the loss curve takes longer than this training."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("llm_build.run.training.draw_curve", lambda directory: "")
-        yield
 
 
 def same_weights(one: Path, other: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,12 @@ from tests.small import write_texts
 LAST = "step-000008"
 
 
+pytestmark = pytest.mark.usefixtures("no_curve")
+
+
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_texts(tmp_path_factory.mktemp("texts"), 6)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_curve() -> Iterator[None]:
-    """Drawing the loss curve takes longer than this training."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("llm_build.run.training.draw_curve", lambda directory: "")
-        yield
 
 
 @pytest.fixture

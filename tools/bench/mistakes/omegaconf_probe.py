@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from _probe import probe
 from _schema import Spec
+from _yaml import YAML_SEEDS
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -29,18 +30,6 @@ train:
   optimizer: {kind: adamw, lr: 3.0e-4}
   schedule: {kind: warmup_cosine, warmup: 10, floor: 0.01}
 """
-SEEDS = {
-    "misspelt key": ("kv_heads: 2", "kv_head: 2"),
-    "wrong type": ("steps: 100", "steps: many"),
-    "missing required field": ("  context: 128\n", "", "model:"),
-    "indivisible heads": ("heads: 4", "heads: 5"),
-    "unknown component": ("{kind: rms}", "{kind: rsm}"),
-    "undefined reference": ('hidden: "${width}"', 'hidden: "${widht}"'),
-    "duplicate key": ("  vocab: 2048\n", "  vocab: 2048\n  vocab: 4096\n"),
-    "out-of-range number": ("dropout: 0.1", "dropout: 1.5"),
-    "wrong nesting": ("  optimizer: {kind: adamw, lr: 3.0e-4}", "  optimizer: {kind: adamw}\n  lr: 3.0e-4"),
-    "stray comma": ("warmup: 10, floor", "warmup: 10,, floor"),
-}
 
 
 def report(text: str, folder: Path) -> str:
@@ -53,4 +42,4 @@ def report(text: str, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    probe("omegaconf", GOOD, SEEDS, report)
+    probe("omegaconf", GOOD, YAML_SEEDS, report)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from _probe import probe
+from _yaml import YAML_SEEDS
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 GOOD = """\
@@ -30,18 +31,7 @@ train:
   optimizer: {kind: adamw, lr: 3.0e-4}
   schedule: {kind: warmup_cosine, warmup: 10, floor: 0.01}
 """
-SEEDS = {
-    "misspelt key": ("kv_heads: 2", "kv_head: 2"),
-    "wrong type": ("steps: 100", "steps: many"),
-    "missing required field": ("  context: 128\n", "", "model:"),
-    "indivisible heads": ("heads: 4", "heads: 5"),
-    "unknown component": ("{kind: rms}", "{kind: rsm}"),
-    "undefined reference": ("*width", "*widht"),
-    "duplicate key": ("  vocab: 2048\n", "  vocab: 2048\n  vocab: 4096\n"),
-    "out-of-range number": ("dropout: 0.1", "dropout: 1.5"),
-    "wrong nesting": ("  optimizer: {kind: adamw, lr: 3.0e-4}", "  optimizer: {kind: adamw}\n  lr: 3.0e-4"),
-    "stray comma": ("warmup: 10, floor", "warmup: 10,, floor"),
-}
+SEEDS = {**YAML_SEEDS, "undefined reference": ("*width", "*widht")}
 
 
 class Closed(BaseModel):
