@@ -12,12 +12,22 @@ from llm_build.registry import Entry, Owner, Registry
 
 
 @attrs.frozen(kw_only=True)
-class Row:
-    """One component, and who brings it."""
+class Brought:
+    """Something that a plugin brings, or fails to."""
 
     distribution: str
     version: str
     entry: str
+
+    @property
+    def who(self) -> str:
+        return f"{self.distribution} {self.version}".strip()
+
+
+@attrs.frozen(kw_only=True)
+class Row(Brought):
+    """One component, and who brings it."""
+
     slot: str
     component: str
     capabilities: tuple[str, ...]
@@ -26,31 +36,25 @@ class Row:
 
 
 @attrs.frozen(kw_only=True)
-class Failure:
+class Failure(Brought):
     """What is wrong with a plugin, or with one of its components. With `usable` it is used all the same."""
 
-    distribution: str
-    version: str
-    entry: str
     reason: str
     remedy: str
     usable: bool
 
     def __str__(self) -> str:
-        return f"{self.entry} of {f'{self.distribution} {self.version}'.strip()}: {self.reason}; {self.remedy}"
+        return f"{self.entry} of {self.who}: {self.reason}; {self.remedy}"
 
 
 @attrs.frozen(kw_only=True)
-class Rule:
+class Rule(Brought):
     """A check over whole specs, and who brings it."""
 
-    distribution: str
-    version: str
-    entry: str
     rule: str
 
     def __str__(self) -> str:
-        return f"{self.rule} of {f'{self.distribution} {self.version}'.strip()}"
+        return f"{self.rule} of {self.who}"
 
 
 @attrs.frozen(kw_only=True)

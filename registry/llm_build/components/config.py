@@ -215,12 +215,7 @@ def can(config: Any, capability: str) -> bool:
 
 def walk(config: Config) -> Iterator[Config]:
     """A config and every component in it, at any depth, each where it stands."""
-    yield config
-    for name in fields.field_specs(config):
-        value = getattr(config, name)
-        for each in value if isinstance(value, tuple) else (value,):
-            if isinstance(each, Config):
-                yield from walk(each)
+    return (each for _, each in walk_paths(config))
 
 
 def walk_paths(config: Config, path: str = "") -> Iterator[tuple[str, Config]]:
