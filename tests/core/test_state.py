@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_build import CapacityError, GenerationError, State, Step, make_state
+from llm_build import CapacityError, Field, GenerationError, State, Step, make_state
 from tests.core.toy import Toy
 from tests.laws import law
 
@@ -175,3 +175,10 @@ def test_two_states_never_meet() -> None:
         model(torch.ones(1, 1, dtype=torch.int64), one)
     assert other.lengths.tolist() == [0]
     assert not any(kept.any() for kept in other.views[0]["mixer"].sequence.values())
+
+
+@pytest.mark.parametrize("parts", [(2, 3), (), (6, -2), (4, 0)])
+def test_parts_of_a_field_sum_to_its_last_axis(parts: tuple[int, ...]) -> None:
+    assert Field((1, 4), parts=(3, 1)).parts == (3, 1)
+    with pytest.raises(ValueError, match="sum to its last axis"):
+        Field((1, 4), parts=parts)
