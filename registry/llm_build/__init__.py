@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from llm_build.spec import Spec as Spec
     from llm_build.spec import is_paired as is_paired
     from llm_build.step import Field as Field
+    from llm_build.step import Pool as Pool
     from llm_build.step import Sizes as Sizes
     from llm_build.step import State as State
     from llm_build.step import StateSpec as StateSpec
@@ -108,7 +109,7 @@ _HOME = {
     "llm_build.resolve.raising": ["write"],
     "llm_build.run": ["Job", "Outcome", "Stopped", "open_run", "train"],
     "llm_build.spec": ["Spec", "is_paired"],
-    "llm_build.step": ["Field", "Sizes", "State", "StateSpec", "Step", "View", "make_state"],
+    "llm_build.step": ["Field", "Pool", "Sizes", "State", "StateSpec", "Step", "View", "make_state"],
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llm_build.document import Document
     from llm_build.progress import Progress
     from llm_build.run import Job, Outcome
-    from llm_build.step import Sizes, State, StateSpec, Step, View
+    from llm_build.step import Field, Sizes, State, StateSpec, Step, View
 
     Losses = Mapping[str, Tensor]
     Branch = Callable[[Tensor], Tensor]
@@ -338,10 +338,35 @@ class Sampler(Protocol):
 
 @runtime_checkable
 class Cache(Protocol):
-    """How what a mixer keeps is laid out in memory."""
+    """How what a mixer keeps is laid out in memory.
+
+    One whose rows draw on something together, such as pages, has a method `pool(sizes, like)` too, which makes a `Pool`:
+    a state asks for one pool, and that for the storage of every mixer. One that stores numbers otherwise than as they
+    are has a method `token_bytes(field)`: what a token of a field whose dtype is stated takes.
+    """
 
     def view(self, spec: StateSpec, sizes: Sizes, like: Tensor) -> View:
-        """Allocate the storage of one mixer, on the device of `like` and in its dtype."""
+        """Allocate the storage of one mixer, on the device of `like` and in its dtype.
+
+        It works by itself: of a cache with a pool, every row has all its room.
+        """
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """How the numbers of a field that is kept per token are stored. The dtype of every field is stated.
+
+    Each token is stored by itself, without randomness and without waiting for the device.
+    """
+
+    def planes(self, field: Field) -> Mapping[str, Field]:
+        """What one token of `field` is stored as, by a suffix of its name; "" is the first. Zeros stand for zeros."""
+
+    def encode(self, value: Tensor, field: Field) -> Mapping[str, Tensor]:
+        """[..., *field.shape] → one tensor a plane [..., *plane.shape], in its dtype."""
+
+    def decode(self, stored: Mapping[str, Tensor], field: Field) -> Tensor:
+        """What `encode` gave → [..., *field.shape] in the dtype of the field."""
 
 
 @attrs.frozen(kw_only=True)
@@ -403,5 +428,6 @@ PROTOCOLS: Mapping[str, type] = {
     "logger": Logger,
     "sampler": Sampler,
     "cache": Cache,
+    "codec": Codec,
     "generator": Generator,
 }

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from llm_build import make_state
+from tests.builtin.caches import full_pass, poison, state_of
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-10}
 MAX_STEP = 4
 MEMORY = 5
+CAPACITY = 64
 
 
 class Machine:
     """Runs calls on a state; after each one, every row must have given what it gives alone, without a state.
 
-    `vocab` is that of the tokens; `reads` says that the model reads a source.
+    `vocab` is that of the tokens; `reads` says that the model reads a source; `cache` names one of `CACHES`. Where it
+    codes numbers, what a row gives alone is the full pass over coded ones.
     """
 
-    def __init__(self, model: Any, rows: int, vocab: int, reads: bool = False) -> None:
-        self.model, self.vocab, self.reads = model, vocab, reads
+    def __init__(self, model: Any, rows: int, vocab: int, reads: bool = False, cache: str | None = None) -> None:
+        self.model, self.vocab, self.reads, self.cache = model, vocab, reads, cache
         self.texts = [torch.empty(0, dtype=torch.int64) for _ in range(rows)]
         self.sources = [torch.empty(0, dtype=torch.int64) for _ in range(rows)]
-        self.state = make_state(model, rows, capacity=64, max_step=MAX_STEP, memory=MEMORY if reads else 0)
+        memory = MEMORY if reads else 0
+        self.state = state_of(model, rows, cache, capacity=CAPACITY, max_step=MAX_STEP, memory=memory)
 
     @torch.no_grad()
     def append(self, counts: Sequence[int], sources: Mapping[int, Tensor] | None = None) -> None:
@@ -42,12 +45,15 @@ class Machine:
         mark = self.state.mark()
         new = self._call(counts, {})
         self.state.rewind(mark)
-        self._poison()
+        self._poison(range(len(self.texts)), 1e30)
+        self.state.rewind(mark)
         self._call(accepted, {}, new)
         for row, count in enumerate(accepted):
             self.texts[row] = torch.cat([self.texts[row], new[row, :count]])
 
     def reset(self, rows: Sequence[int]) -> None:
+        """Forget rows that hold what is not a number."""
+        self._poison(rows, float("nan"), memory=True)
         self.state.reset(rows)
         for row in rows:
             self.texts[row] = self.sources[row] = torch.empty(0, dtype=torch.int64)
@@ -86,16 +92,13 @@ class Machine:
     def _alone(self, row: int, text: Tensor) -> Tensor:
         """What the row gives by itself for all its tokens [T] → [T, V]."""
         memory = {"memory": self.model.encode(self.sources[row][None])} if self.reads else {}
-        logits: Tensor = self.model(text[None], **memory)
-        return logits[0]
+        return full_pass(self.model, text[None], self.cache, **memory)[0]
 
-    def _poison(self) -> None:
-        """Spoil what was rejected, and everything beyond the lengths."""
-        for layer in self.state.views:
-            for view in layer.values():
-                for cells in getattr(view, "cells", {}).values():
-                    for row, length in enumerate(self.state.lengths.tolist()):
-                        cells[row, length:] = 1e30
+    def _poison(self, rows: Container[int], value: float, memory: bool = False) -> None:
+        """Append to these rows as many tokens as may come, all of them of this value."""
+        room = [min(MAX_STEP, CAPACITY - len(text)) for text in self.texts]
+        counts = [count if row in rows else 0 for row, count in enumerate(room)]
+        poison(self.model, self.state, counts, value, memory)
 
 
 def run(machine: Machine, data: st.DataObject, calls: int = 6) -> None:

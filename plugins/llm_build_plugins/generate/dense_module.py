@@ -8,42 +8,46 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from llm_build import View
+from llm_build_plugins.generate._layout import Layout, token_bytes
+from llm_build_plugins.generate._ring import RingView, is_ring
 
 if TYPE_CHECKING:
-    from llm_build import Context, Sizes, StateSpec, Step
+    from llm_build import Context, Field, Sizes, StateSpec, Step
+    from llm_build.interfaces import Codec
     from llm_build_plugins.generate.dense_config import dense
 
 
 class DenseCache:
-    """Lays out what a mixer keeps per token as [B, capacity + 1, …]."""
+    """Lays out what a mixer keeps per token as [B, capacity + 1, …], or as a ring where its reach is shorter."""
 
     def __init__(self, config: dense, context: Context) -> None:
-        pass
+        self.codec = config.part("codec", context)
 
-    def view(self, spec: StateSpec, sizes: Sizes, like: Tensor) -> DenseView:
-        """Any `max_step` fits: what is new is written where it stays."""
-        return DenseView(spec, sizes, like)
+    def view(self, spec: StateSpec, sizes: Sizes, like: Tensor) -> Layout:
+        """A ring where that takes fewer cells."""
+        return (RingView if is_ring(spec, sizes) else DenseView)(spec, sizes, like, self.codec)
+
+    def token_bytes(self, field: Field) -> int:
+        return token_bytes(self.codec, field)
 
 
-class DenseView(View):
+class DenseView(Layout):
     """The cells of one mixer. The last one takes what is no token, at index -1, and is never read."""
 
-    def __init__(self, spec: StateSpec, sizes: Sizes, like: Tensor) -> None:
-        super().__init__(spec, sizes, like)
+    def __init__(self, spec: StateSpec, sizes: Sizes, like: Tensor, codec: Codec) -> None:
+        super().__init__(spec, sizes, like, codec)
         self.row = torch.arange(sizes.rows, device=like.device)[:, None]
         self.place = torch.arange(sizes.capacity, device=like.device)
-        tokens = {name: field for name, field in spec.items() if field.per == "token"}
-        self.cells = {name: field.zeros(sizes.rows, sizes.capacity + 1, like=like) for name, field in tokens.items()}
+        self.cells = self.zeros(sizes.rows, sizes.capacity + 1, like=like)
 
     def extend(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor]:
-        for name, value in new.items():
-            cells = self.cells[name]
-            cells[self.row, step.index] = value.to(cells.dtype)
+        read = {}
+        for name, value in self.encoded(new).items():
+            self.cells[name][self.row, step.index] = value
+            read[name] = self.cells[name][:, : step.span]
         assert step.lengths is not None, "a view comes with a state, and a state has lengths"
         place = self.place[: step.span]
-        k_index = torch.where(place < step.lengths[:, None], place, -1)
-        return {name: self.cells[name][:, : step.span] for name in new}, k_index
+        return self.decoded(read, new), torch.where(place < step.lengths[:, None], place, -1)
 
     def reset_cells(self, rows: Tensor) -> None:
         for cells in self.cells.values():

@@ -37,8 +37,9 @@ def command(
     read. Figures of a row are those of one part; a weight that parts share counts in the first. Active parameters are
     those that one token makes use of: of a mixture, k of its experts. FLOPs are those of the products of matrices in a
     forward pass over one text as long as the context, two for each multiplication with its addition; all scores of
-    attention count, hidden ones too. State is what is ever read again: a layer with a window counts no more tokens than
-    that, though the dense cache keeps them all. Weights that write are in --dtype.
+    attention count, hidden ones too. State is what is ever read again, in the numbers that the cache of `generate`
+    stores: a layer with a window counts no more tokens than that, without the room that one call takes. Weights that
+    write are in --dtype.
 
     What training takes is the peak of all its tensors on --device, which has to be there: two steps and a held-out loss
     are gone through with tensors that have no memory. Pairs count as long as the context.

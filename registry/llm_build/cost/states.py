@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
 
+from llm_build.components import id_of, walk
+from llm_build.context import Context
+
 if TYPE_CHECKING:
     from llm_build.step import Field, StateSpec
+
+    TokenBytes = Callable[[Field], int]
 
 
 @attrs.frozen(kw_only=True)
@@ -39,16 +45,20 @@ class Kept:
         return self.token * tokens + bounded + self.sequence + self.memory * places
 
 
-def kept(layer: Mapping[str, StateSpec], dtype: torch.dtype) -> Kept:
-    """The bytes of one entry of a model's `state_spec`, where fields that state no dtype have this one."""
-    fields = [field for spec in layer.values() for field in spec.values()]
+def kept(layer: Mapping[str, StateSpec], dtype: torch.dtype, token_bytes: TokenBytes | None = None) -> Kept:
+    """The bytes of one entry of a model's `state_spec`, where fields that state no dtype have this one.
+
+    `token_bytes` says what a token of a field takes; as much as its numbers, unless a cache codes them.
+    """
+    fields = [replace(field, dtype=field.dtype or dtype) for spec in layer.values() for field in spec.values()]
     sizes = {"token": 0, "sequence": 0, "memory": 0}
     windows: dict[int, int] = {}
     for field in fields:
+        size = (token_bytes or _bytes)(field) if field.per == "token" else _bytes(field)
         if field.per == "token" and field.reach is not None:
-            windows[field.reach] = windows.get(field.reach, 0) + _bytes(field, dtype)
+            windows[field.reach] = windows.get(field.reach, 0) + size
         else:
-            sizes[field.per] += _bytes(field, dtype)
+            sizes[field.per] += size
     return Kept(**sizes, windows=tuple((size, window) for window, size in sorted(windows.items())))
 
 
@@ -60,10 +70,19 @@ def kinds(layers: Sequence[Kept]) -> list[tuple[int, Kept]]:
     return [(count, each) for each, count in counts.items()]
 
 
-def all_kept(model: Any, dtype: torch.dtype) -> list[Kept]:
-    """What each layer of a model keeps."""
-    return [kept(layer, dtype) for layer in model.state_spec]
+def all_kept(model: Any, dtype: torch.dtype, writes: Any = None) -> list[Kept]:
+    """What each layer of a model keeps, as the cache in the config `writes` of its generator stores it."""
+    token_bytes = _stored_by(writes)
+    return [kept(layer, dtype, token_bytes) for layer in model.state_spec]
 
 
-def _bytes(field: Field, dtype: torch.dtype) -> int:
-    return math.prod(field.shape) * (field.dtype or dtype).itemsize
+def _stored_by(writes: Any) -> TokenBytes | None:
+    """What a token of a field takes in the first cache of a config; None where there is none, or it does not say."""
+    caches = [] if writes is None else [each for each in walk(writes) if id_of(each).startswith("cache:")]
+    token_bytes: TokenBytes | None = getattr(caches[0].build(Context()), "token_bytes", None) if caches else None
+    return token_bytes
+
+
+def _bytes(field: Field) -> int:
+    assert field.dtype is not None, "`kept` states it"
+    return math.prod(field.shape) * field.dtype.itemsize

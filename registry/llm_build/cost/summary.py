@@ -33,7 +33,7 @@ class Summary:
                      cannot be asked, of which `unasked` says why
     flops            operations a token of a forward pass over a text as long as the context, as `products` counts
                      them; where they cannot be counted None, and `uncounted` says why
-    states           how many layers keep what of a text
+    states           how many layers keep what of a text, as the cache that writes stores it
     """
 
     model: str
@@ -120,7 +120,7 @@ def summarise(spec: Spec, dtype: torch.dtype = torch.float32, optimizer: int | N
         unasked=unasked,
         flops=None if counted is None else round(counted.a_token),
         uncounted=uncounted,
-        states=tuple(kinds(all_kept(model, dtype))),
+        states=tuple(kinds(all_kept(model, dtype, spec.generate))),
         reads_source=can(spec.model, "encoder"),
     )
 

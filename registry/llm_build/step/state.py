@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +16,7 @@ from llm_build.step.view import Sizes
 
 if TYPE_CHECKING:
     from llm_build.interfaces import Cache
+    from llm_build.step.field import StateSpec
     from llm_build.step.view import View
 
 SPAN = 64
@@ -28,6 +30,7 @@ class Mark:
     lengths: Tensor
     sequences: Sequence[Mapping[str, Tensor]]
     bounds: Sequence[int]
+    moves: int
 
 
 class State:
@@ -47,18 +50,26 @@ class State:
         self.memory_lengths = torch.zeros_like(self.lengths)
         self.span = min(SPAN, sizes.capacity)
         self._bounds = [0] * sizes.rows
+        # the most that each row may ever have held since its reset: a rewind lowers the bound alone
+        self._highest = [0] * sizes.rows
+        self._moves = 0
+        self._pools = list(dict.fromkeys(view.pool for view in self._all_views() if view.pool is not None))
+        self._slack = min((view.slack for view in self._all_views() if view.slack is not None), default=None)
         self._granted: int | None = None
         self._granted_rows: list[int] = []
 
     def reserve(self, count: int | Sequence[int]) -> None:
         """Make room for `count` tokens a row, one number for all or one each, in the next call of the model.
 
-        `count` bounds what that call appends. Raises `CapacityError`, having changed nothing, where a row is too short
-        or more than `max_step` tokens are asked for.
+        `count` bounds what that call appends. Raises `CapacityError`, having changed nothing, where a row or a pool is
+        too small or more than `max_step` tokens are asked for.
         """
         counts = [count] * self.rows if isinstance(count, int) else list(count)
         self._refuse(counts)
+        for pool in self._pools:
+            pool.reserve(self._bounds, counts)
         self._bounds = [bound + new for bound, new in zip(self._bounds, counts, strict=True)]
+        self._highest = [max(each) for each in zip(self._highest, self._bounds, strict=True)]
         self._granted, self._granted_rows = max(counts), counts
         self.span = min(self.capacity, -(-max(*self._bounds, 1) // SPAN) * SPAN)
 
@@ -67,8 +78,10 @@ class State:
         forgotten = sorted(set(rows))
         self._refuse_rows("a reset", forgotten)
         for row in forgotten:
-            self._bounds[row] = 0
-        self._granted = None
+            self._bounds[row] = self._highest[row] = 0
+        self._moved()
+        for pool in self._pools:
+            pool.reset(forgotten)
         index = self._index(forgotten)
         self.lengths[index] = 0
         self.memory_lengths[index] = 0
@@ -78,16 +91,19 @@ class State:
     def fork(self, source: Sequence[int], target: Sequence[int]) -> None:
         """Make row target[i] a copy of row source[i], for every i: the two then go on by themselves.
 
-        Raises `CapacityError`, having changed nothing, where a row is not there or is written twice.
+        Raises `CapacityError`, having changed nothing, where a row is not there or is written twice. Rows that share a
+        pool wait for the device: what they have in common ends with their length.
         """
         self._refuse_rows("a fork", [*source, *target])
         if len(source) != len(target) or len(set(target)) < len(target):
             raise CapacityError(f"a fork writes each row once, from one row; {list(source)} to {list(target)} arrived")
-        bounds = [self._bounds[row] for row in source]
-        for row, bound in zip(target, bounds, strict=True):
-            self._bounds[row] = bound
-        self._granted = None
+        known = [(self._bounds[row], self._highest[row]) for row in source]
+        for row, (bound, highest) in zip(target, known, strict=True):
+            self._bounds[row], self._highest[row] = bound, highest
+        self._moved()
         one, other = self._index(source), self._index(target)
+        for pool in self._pools:
+            pool.fork(source, target, self.lengths[one].tolist())
         for lengths in (self.lengths, self.memory_lengths):
             lengths[other] = lengths[one]
         for view in self._all_views():
@@ -96,13 +112,16 @@ class State:
     def mark(self) -> Mark:
         """This place, to come back to when the tokens that follow are rejected."""
         sequences = [{name: kept.clone() for name, kept in view.sequence.items()} for view in self._all_views()]
-        return Mark(self.lengths.clone(), sequences, tuple(self._bounds))
+        return Mark(self.lengths.clone(), sequences, tuple(self._bounds), self._moves)
 
     def rewind(self, mark: Mark) -> None:
         """Go back to a mark, as often as wanted; then replay what was accepted, with its `count`.
 
-        A mark holds until a row is reset or forked. Memory stays as it is.
+        A mark holds until a row is reset or forked, and where a mixer keeps only the latest tokens until more than
+        `max_step` others may follow it. Memory stays as it is. Raises `CapacityError`, having changed nothing, for a
+        mark that no longer holds.
         """
+        self._refuse_mark(mark)
         self.lengths.copy_(mark.lengths)
         self._bounds = list(mark.bounds)
         self._granted = None
@@ -156,6 +175,19 @@ class State:
         self.lengths.add_(count)
         self._granted = None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is held on the device. Of a model on the meta device they are known and not allocated."""
+        holders = [*self._all_views(), *self._pools]
+        every = [self.lengths, self.memory_lengths, *(each for holder in holders for each in holder.tensors())]
+        here = {id(each): each for each in every if each.device == self.lengths.device}
+        return sum(each.numel() * each.element_size() for each in here.values())
+
+    def _moved(self) -> None:
+        """A row became another one: what was reserved or marked before means nothing now."""
+        self._granted = None
+        self._moves += 1
+
     def _all_views(self) -> Iterator[View]:
         for layer in self.views:
             yield from layer.values()
@@ -166,6 +198,18 @@ class State:
     def _refuse_rows(self, what: str, rows: Sequence[int]) -> None:
         if rows and not 0 <= min(rows) <= max(rows) < self.rows:
             raise CapacityError(f"this state holds rows 0 to {self.rows - 1}; {what} of {sorted(rows)} arrived")
+
+    def _refuse_mark(self, mark: Mark) -> None:
+        if mark.moves != self._moves:
+            raise CapacityError("a mark holds until a row is reset or forked, and one was since: mark again after that")
+        if self._slack is None:
+            return
+        for row, (highest, bound) in enumerate(zip(self._highest, mark.bounds, strict=True)):
+            if highest - bound > self._slack:
+                raise CapacityError(
+                    f"a mixer keeps its latest tokens only, so a mark holds for {self._slack} more a row; row {row} may "
+                    f"have taken {highest - bound}: mark more often, or make the state with a larger max_step"
+                )
 
     def _refuse(self, counts: Sequence[int]) -> None:
         if len(counts) != self.rows:
@@ -194,8 +238,8 @@ def make_state(
     """A state for `rows` conversations of at most `capacity` tokens, taking at most `max_step` tokens a row and call.
 
     `memory` is the longest memory of a row, for models that read one. The state is allocated on the device of the
-    model's weights and in their dtype, laid out by `cache`: a module of that slot, or the name of a component.
-    `max_step` is `capacity` unless given. Raises `CapacityError` for sizes that are too small.
+    model's weights and in their dtype, laid out by `cache`: a module of that slot, or the name of a component. Where it
+    has a pool, all mixers draw on one. `max_step` is `capacity` unless given. Raises `CapacityError` for sizes that are too small.
     """
     sizes = Sizes(rows=rows, capacity=capacity, max_step=capacity if max_step is None else max_step, memory=memory)
     for name, least in (("rows", 1), ("capacity", 1), ("max_step", 1), ("memory", 0)):
@@ -205,8 +249,20 @@ def make_state(
     like = next(model.parameters())
     # tensors born under inference mode could not be written outside of it
     with torch.inference_mode(False):
-        views = [{name: layout.view(spec, sizes, like) for name, spec in layer.items()} for layer in model.state_spec]
+        view = _maker(layout, sizes, like)
+        views = [{name: view(spec) for name, spec in layer.items()} for layer in model.state_spec]
         return State(views, sizes, like.device)
+
+
+def _maker(layout: Any, sizes: Sizes, like: Tensor) -> Callable[[StateSpec], View]:
+    """What allocates the storage of a mixer: the cache, or the pool that it makes for this state."""
+    pool = getattr(layout, "pool", None)
+    made: Callable[[StateSpec], View]
+    if callable(pool):
+        made = pool(sizes, like).view
+    else:
+        made = partial(layout.view, sizes=sizes, like=like)
+    return made
 
 
 def _named(name: str) -> Cache:

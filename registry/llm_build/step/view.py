@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from llm_build.step.field import StateSpec
+    from llm_build.step.pool import Pool
     from llm_build.step.step import Step
 
 
@@ -31,6 +32,11 @@ class View(ABC):
 
     Everything is allocated once and written in place, so that a buffer never moves.
     """
+
+    pool: Pool | None = None
+    """What its rows draw on together with those of other mixers; None where each has its own room from the start."""
+    slack: int | None = None
+    """How many tokens of a row may have been written past a mark that is come back to; None: any number."""
 
     def __init__(self, spec: StateSpec, sizes: Sizes, like: Tensor) -> None:
         def zeros(per: str, *lead: int) -> dict[str, Tensor]:
@@ -54,6 +60,14 @@ class View(ABC):
     @abstractmethod
     def fork_cells(self, source: Tensor, target: Tensor) -> None:
         """Make what the rows `target` [R] keep per token that of the rows `source` [R]."""
+
+    def rounded(self, new: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `extend` gives back for `new` {name: [B, T, …]}, which is not stored; itself, unless numbers are coded."""
+        return dict(new)
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All tensors that it holds; memory is counted by them."""
+        yield from held(vars(self).values())
 
     def reset(self, rows: Tensor) -> None:
         """Forget everything about `rows` [R]."""
@@ -92,3 +106,14 @@ class View(ABC):
             live = (count > 0).view(-1, *[1] * (kept.dim() - 1))
             value = torch.where(live, value.to(kept.dtype), kept)
         kept.copy_(value)
+
+
+def held(values: Iterable[Any]) -> Iterator[Tensor]:
+    """The tensors among `values`, and in the mappings and sequences among them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from held(value.values())
+        elif isinstance(value, list | tuple):
+            yield from held(value)

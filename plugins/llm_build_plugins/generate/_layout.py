@@ -1,0 +1,62 @@
+"""What the layouts share: the fields that are kept per token, as a codec stores them. Legend: B rows, T new positions,
+S cells that may be read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from llm_build import View
+
+if TYPE_CHECKING:
+    from llm_build import Field, Sizes, StateSpec
+    from llm_build.interfaces import Codec
+
+
+class Layout(View):
+    """A view whose token fields are stored in planes: one or more tensors a field, named by it and a suffix."""
+
+    def __init__(self, spec: StateSpec, sizes: Sizes, like: Tensor, codec: Codec) -> None:
+        super().__init__(spec, sizes, like)
+        self.codec = codec
+        self.fields = {
+            name: replace(field, dtype=field.dtype or like.dtype)
+            for name, field in spec.items()
+            if field.per == "token"
+        }
+        self.planes = {name: codec.planes(field) for name, field in self.fields.items()}
+
+    def rounded(self, new: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self.decoded(self.encoded(new), new)
+
+    def encoded(self, new: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """{name: [B, T, …]} → {plane: [B, T, …]}."""
+        return {
+            name + suffix: plane
+            for name, value in new.items()
+            for suffix, plane in self.codec.encode(value, self.fields[name]).items()
+        }
+
+    def decoded(self, planes: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:
+        """{plane: [B, S, …]} → {name: [B, S, …]}."""
+        return {
+            name: self.codec.decode({each: planes[name + each] for each in self.planes[name]}, self.fields[name])
+            for name in names
+        }
+
+    def zeros(self, *lead: int, like: Tensor) -> dict[str, Tensor]:
+        """The cells [*lead, …] of every plane."""
+        return {
+            name + suffix: plane.zeros(*lead, like=like)
+            for name, planes in self.planes.items()
+            for suffix, plane in planes.items()
+        }
+
+
+def token_bytes(codec: Codec, field: Field) -> int:
+    """What one token of a field takes whose dtype is stated."""
+    return sum(math.prod(each.shape) * (each.dtype or field.dtype).itemsize for each in codec.planes(field).values())

@@ -1,0 +1,108 @@
+"""Who has which page. On the host and free of torch: nothing here is read in a graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from llm_build import CapacityError
+
+
+class Ledger:
+    """`total` pages of `page` tokens, and the rows that have them; a page may be had by several.
+
+    A page that others have too is never written: whoever is to write it next gets a copy (copy on write, Kwon et al.
+    2023, section 4.4). That is one page a row at most, the one in which its text ended when it was forked, since what
+    comes before it is never written again.
+    """
+
+    def __init__(self, rows: int, total: int, page: int) -> None:
+        self.total, self.page = total, page
+        self.held: list[list[int]] = [[] for _ in range(rows)]
+        self._free = list(range(total - 1, -1, -1))
+        self._uses = [0] * total
+        self._last: dict[int, int] = {}
+        """Of a row that was forked, where in its pages the one stands that it would write next."""
+
+    @property
+    def free(self) -> int:
+        """How many pages nobody has."""
+        return len(self._free)
+
+    def reserve(self, bounds: Sequence[int], counts: Sequence[int]) -> list[tuple[int, int]]:
+        """Give every row b that takes tokens what it lacks for bounds[b] + counts[b] → pages to be copied, (from, to).
+
+        Raises `CapacityError`, having changed nothing, where fewer pages are free.
+        """
+        writing = [row for row, count in enumerate(counts) if count]
+        lacking = {row: max(0, self._pages(bounds[row] + counts[row]) - len(self.held[row])) for row in writing}
+        copied = self._shared(writing)
+        needed = sum(lacking.values()) + len(copied)
+        if needed > self.free:
+            raise CapacityError(
+                f"this call needs {needed} more pages of {self.page} tokens, and {self.free} of {self.total} are free: "
+                f"reset a row, or give the cache more pages"
+            )
+        copies = [(self.held[row][place], self._swap(row, place)) for row, place in copied]
+        for row, count in lacking.items():
+            self.held[row] += [self._take() for _ in range(count)]
+            self._last.pop(row, None)
+        return copies
+
+    def reset(self, rows: Iterable[int]) -> list[int]:
+        """Take back what these rows have → the pages that nobody has now."""
+        given = [page for row in rows for page in self.held[row]]
+        for row in rows:
+            self.held[row] = []
+            self._last.pop(row, None)
+        return self._give_back(given)
+
+    def fork(self, source: Sequence[int], target: Sequence[int], lengths: Sequence[int]) -> list[int]:
+        """Row target[i] has the pages of row source[i] that its lengths[i] tokens lie in → the pages nobody has now."""
+        shared = [self.held[row][: self._pages(length)] for row, length in zip(source, lengths, strict=True)]
+        for page in (page for pages in shared for page in pages):
+            self._uses[page] += 1
+        # rows may change places: what a row was is noted before what it becomes
+        self._note(source, lengths)
+        freed = self.reset(target)
+        self._note(target, lengths)
+        for other, pages in zip(target, shared, strict=True):
+            self.held[other] = list(pages)
+        return freed
+
+    def _note(self, rows: Iterable[int], lengths: Iterable[int]) -> None:
+        """Where each of these rows, of such lengths, goes on in a page that is shared from now on."""
+        self._last.update({row: n // self.page for row, n in zip(rows, lengths, strict=True) if n % self.page})
+
+    def _shared(self, rows: Iterable[int]) -> list[tuple[int, int]]:
+        """(row, place) of each page that these rows write next and that another would still have after them."""
+        found, left = [], Counter[int]()
+        for row in rows:
+            page = self.held[row][self._last[row]] if row in self._last else None
+            if page is not None and self._uses[page] - left[page] > 1:
+                left[page] += 1
+                found.append((row, self._last[row]))
+        return found
+
+    def _swap(self, row: int, place: int) -> int:
+        """A page of its own in the place of one that the row shares."""
+        self._uses[self.held[row][place]] -= 1
+        self.held[row][place] = page = self._take()
+        return page
+
+    def _take(self) -> int:
+        page = self._free.pop()
+        self._uses[page] = 1
+        return page
+
+    def _give_back(self, pages: Iterable[int]) -> list[int]:
+        freed = []
+        for page in pages:
+            self._uses[page] -= 1
+            if self._uses[page] == 0:
+                freed.append(page)
+        self._free += freed
+        return freed
+
+    def _pages(self, tokens: int) -> int:
+        return -(-tokens // self.page)

@@ -1,0 +1,132 @@
+"""The paged cache: token p of a row lies in page p // page of those that it has. Legend: B rows, T new positions, P pages in
+use, S cells that may be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from llm_build import Pool
+from llm_build_plugins.generate._layout import Layout, token_bytes
+from llm_build_plugins.generate._pages import Ledger
+from llm_build_plugins.generate._ring import RingView, is_ring
+
+if TYPE_CHECKING:
+    from llm_build import Context, Field, Sizes, StateSpec, Step
+    from llm_build.interfaces import Codec
+    from llm_build_plugins.generate.paged_config import paged
+
+
+class PagedCache:
+    """Lays out what a mixer keeps per token as [pages, page, …], in pages that all rows draw on."""
+
+    def __init__(self, config: paged, context: Context) -> None:
+        self.page, self.pages = config.page, config.pages
+        self.codec = config.part("codec", context)
+
+    def pool(self, sizes: Sizes, like: Tensor) -> PagePool:
+        """The pages of one state."""
+        return PagePool(sizes, like, self.codec, self.page, self.pages)
+
+    def view(self, spec: StateSpec, sizes: Sizes, like: Tensor) -> Layout:
+        """The storage of one mixer with pages of its own, all given out. Raises `CapacityError` for too few `pages`."""
+        pool = self.pool(sizes, like)
+        pool.reserve([0] * sizes.rows, [sizes.capacity] * sizes.rows)
+        return pool.view(spec)
+
+    def token_bytes(self, field: Field) -> int:
+        return token_bytes(self.codec, field)
+
+
+class PagePool(Pool):
+    """One page table [B, capacity / page] for all mixers: page n of it is page n in the cells of each.
+
+    Two pages more are nobody's. `empty` stands in the table where a row has none: it is read, and always zero. `spill`
+    takes what is no token, and is never read.
+    """
+
+    def __init__(self, sizes: Sizes, like: Tensor, codec: Codec, page: int, pages: int | None) -> None:
+        longest = -(-sizes.capacity // page)
+        self.page = page
+        self.ledger = Ledger(sizes.rows, sizes.rows * longest if pages is None else pages, page)
+        self.empty, self.spill = self.ledger.total, self.ledger.total + 1
+        self.table = torch.full((sizes.rows, longest), self.empty, dtype=torch.int64, device=like.device)
+        self.place = torch.arange(longest * page, device=like.device)
+        self._sizes, self._like, self._codec = sizes, like.new_empty(0), codec
+        self._cells: list[Tensor] = []
+
+    def view(self, spec: StateSpec) -> Layout:
+        """A ring where that takes fewer cells than a token each, which has its room from the start."""
+        if is_ring(spec, self._sizes):
+            return RingView(spec, self._sizes, self._like, self._codec)
+        view = PagedView(spec, self._sizes, self._like, self._codec, self)
+        self._cells += view.cells.values()
+        return view
+
+    def reserve(self, bounds: Sequence[int], counts: Sequence[int]) -> None:
+        free = self.ledger.free
+        copies = self.ledger.reserve(bounds, counts)
+        if copies:
+            old, new = (self._index(pages) for pages in zip(*copies, strict=True))
+            for cells in self._cells:
+                cells[new] = cells[old]
+        if self.ledger.free < free:
+            self._publish()
+
+    def reset(self, rows: Sequence[int]) -> None:
+        self._clear(self.ledger.reset(rows))
+
+    def fork(self, source: Sequence[int], target: Sequence[int], lengths: Sequence[int]) -> None:
+        self._clear(self.ledger.fork(source, target, lengths))
+
+    def _clear(self, pages: Sequence[int]) -> None:
+        """Zero pages that nobody has: what is not a number would pass through the masks of the next who has them."""
+        if pages:
+            index = self._index(pages)
+            for cells in self._cells:
+                cells[index] = 0
+        self._publish()
+
+    def _publish(self) -> None:
+        """Write the table on the device."""
+        width = self.table.shape[1]
+        rows = [[*held, *[self.empty] * (width - len(held))] for held in self.ledger.held]
+        self.table.copy_(torch.tensor(rows))
+
+    def _index(self, pages: Sequence[int]) -> Tensor:
+        return torch.tensor(pages, device=self._like.device)
+
+
+class PagedView(Layout):
+    """The cells of one mixer. Its pool says whose they are, and copies and zeroes them."""
+
+    def __init__(self, spec: StateSpec, sizes: Sizes, like: Tensor, codec: Codec, pool: PagePool) -> None:
+        super().__init__(spec, sizes, like, codec)
+        self.pool = self.pages = pool
+        self.cells = self.zeros(pool.ledger.total + 2, pool.page, like=like)
+
+    def extend(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor]:
+        used = self.pages.table[:, : -(-step.span // self.pages.page)]
+        to, cell = self._cells_of(step.index)
+        read = {}
+        for name, value in self.encoded(new).items():
+            self.cells[name][to, cell] = value
+            read[name] = self.cells[name][used].flatten(1, 2)[:, : step.span]
+        assert step.lengths is not None, "a view comes with a state, and a state has lengths"
+        place = self.pages.place[: step.span]
+        return self.decoded(read, new), torch.where(place < step.lengths[:, None], place, -1)
+
+    def _cells_of(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The page and the cell in it [B, T] of every place; what has none goes where it spoils nobody."""
+        pool, place = self.pages, index.clamp(min=0)
+        page = pool.table.gather(1, place // pool.page)
+        return torch.where((index < 0) | (page == pool.empty), pool.spill, page), place % pool.page
+
+    def reset_cells(self, rows: Tensor) -> None:
+        """The pool does it, once for all mixers."""
+
+    def fork_cells(self, source: Tensor, target: Tensor) -> None:
+        """The pool does it, once for all mixers."""
