@@ -340,9 +340,9 @@ class Sampler(Protocol):
 class Cache(Protocol):
     """How what a mixer keeps is laid out in memory.
 
-    One whose rows draw on something together, such as pages, has a method `pool(sizes, like)` too, which makes a `Pool`:
-    a state asks for one pool, and that for the storage of every mixer. One that stores numbers otherwise than as they
-    are has a method `token_bytes(field)`: what a token of a field whose dtype is stated takes.
+    One whose rows draw on something together, such as pages, has a method `pool(sizes, like)` too, which makes a
+    `Pool`: a state asks for one, and that for the storage of every mixer. One that stores numbers otherwise than as
+    they are has a method `token_bytes(field)`: what a token of a field whose dtype is stated takes.
     """
 
     def view(self, spec: StateSpec, sizes: Sizes, like: Tensor) -> View:

@@ -1,4 +1,4 @@
-"""Every cache, the full pass that it must equal, and poison for it through the public door. Legend: B rows, T positions."""
+"""Every cache, the full pass that it must equal, and poison through the public door. Legend: B rows, T positions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from llm_build import Config, Context, Field, State, Step, View, make_state
 from llm_build.components import field_specs
@@ -53,8 +53,31 @@ class WholeView(View):
     def fork_cells(self, source: Tensor, target: Tensor) -> None: ...
 
 
+class Keeper(nn.Module):
+    """A model of mixers that keep what they are given: the storage of each, driven by hand, in float64."""
+
+    def __init__(self, *specs: Mapping[str, Field]) -> None:
+        super().__init__()
+        self.state_spec = [{"mixer": spec} for spec in specs]
+        self.weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+
+    def feed(self, state: State, new: Mapping[str, Tensor], counts: Sequence[int]) -> list[Any]:
+        """Give every mixer the first counts[b] of new [B, T, …] → what each reads: (fields, k_index)."""
+        count = torch.tensor(counts)
+        state.reserve(counts)
+        with torch.no_grad():
+            step = Step.begin(torch.zeros(next(iter(new.values())).shape[:2], dtype=torch.int64), state, count=count)
+        parts: list[Any] = [step.at(number).at("mixer") for number in range(len(self.state_spec))]
+        read = [
+            part.view.extend({name: each for name, each in new.items() if name in layer["mixer"]}, part)
+            for part, layer in zip(parts, self.state_spec, strict=True)
+        ]
+        state.advance(count)
+        return read
+
+
 def full_pass(model: Any, tokens: Tensor, cache: str | None, **memory: Tensor) -> Tensor:
-    """tokens [B, T] → logits [B, T, V] without what is kept between calls; as a cache that codes numbers rounds them."""
+    """tokens [B, T] → logits [B, T, V] with nothing kept between calls; numbers are rounded as by the cache."""
     if cache is None or cache.endswith("-raw"):
         full: Tensor = model(tokens, **memory)
         return full
@@ -70,6 +93,13 @@ def full_pass(model: Any, tokens: Tensor, cache: str | None, **memory: Tensor) -
 def state_of(model: Any, rows: int, cache: str | None, **sizes: int) -> State:
     """A state on the cache of this name; on the usual one for None."""
     return make_state(model, rows, **sizes, **({} if cache is None else {"cache": CACHES[cache].build(Context())}))
+
+
+def tensors_of(state: State) -> list[Tensor]:
+    """All that the mixers of a state hold, and what they draw on together."""
+    views = [view for layer in state.views for view in layer.values()]
+    pools = dict.fromkeys(view.pool for view in views if view.pool is not None)
+    return [each for holder in (*views, *pools) for each in holder.tensors()]
 
 
 def poison(model: Any, state: State, counts: Sequence[int], value: float, memory: bool = False) -> None:

@@ -9,8 +9,9 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from llm_build import Config, State, build, make_state, walk
+from llm_build import Config, State, build, walk
 from llm_build_plugins import attention, embedding, ffn, head, model, norm, position
+from tests.builtin.caches import state_of
 
 VOCAB = 11
 CONTEXT = 64
@@ -174,5 +175,7 @@ def feed(case: Case, state: State, tokens: Tensor, counts: list[int]) -> Tensor:
     return logits
 
 
-def fresh(case: Case, capacity: int | None = None) -> State:
-    return make_state(case.model, case.rows, capacity or case.length)
+def fresh(case: Case, capacity: int | None = None, cache: str | None = None, max_step: int | None = None) -> State:
+    """An empty state for a case: as long as its texts, and taking them in one call, unless told otherwise."""
+    capacity = capacity or case.length
+    return state_of(case.model, case.rows, cache, capacity=capacity, max_step=max_step or capacity)

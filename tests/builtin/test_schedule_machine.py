@@ -1,7 +1,7 @@
 """Appends, verification, resets, forks and memories in any order: every row equals itself alone, on every cache.
 
-Of contract.md this holds rules 4 and 7 (what was rejected, beyond a window too), 6, 8 (where numbers are coded), 10 (rows
-that held NaN), 11 (memories that join) and 12 (what follows the real tokens of a row is noise).
+It holds the model contract's rules 4 and 7 (what was rejected, beyond a window too), 6, 8 (where numbers are coded), 10
+(rows that held NaN), 11 (memories that join) and 12 (what follows the real tokens of a row is noise).
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from torch._dynamo.testing import CompileCounter
 
 from llm_build import Config, build, make_state
 from llm_build_plugins import attention, ffn, model, norm, position
+from tests.builtin.caches import CACHES, full_pass, state_of, tensors_of
 
 ROWS, PROMPT, STEPS = 2, 5, 50
 
@@ -23,14 +24,15 @@ def forget_graphs() -> Iterator[None]:
 
 @pytest.fixture
 def decoder(request: pytest.FixtureRequest) -> torch.nn.Module:
+    masks = ({}, {"mask": attention.sliding(window=6)})
+    cycle = tuple(model.block(attention=attention.gqa(heads=2, kv_heads=1, **mask), ffn=ffn.swiglu()) for mask in masks)
     config = model.decoder(
         dim=8,
         vocab=11,
-        context=128,
+        context=256,
         position=position.rope(),
         norm=norm.rms(),
-        layers=getattr(request, "param", 2)
-        * model.block(attention=attention.gqa(heads=2, kv_heads=1), ffn=ffn.swiglu()),
+        layers=getattr(request, "param", 2) // 2 * cycle,
     )
     made: torch.nn.Module = build(config, dtype=torch.float64)
     return made
@@ -45,16 +47,17 @@ def test_training_is_one_graph(decoder: torch.nn.Module) -> None:
     assert counter.frame_count == 1
 
 
+@pytest.mark.parametrize("cache", CACHES)
 @pytest.mark.parametrize(
     ("decoder", "ragged"),
     [(2, False), (2, True), pytest.param(12, True, marks=pytest.mark.slow)],
     indirect=["decoder"],
 )
-def test_fifty_steps_are_one_graph_after_the_prompt(decoder: torch.nn.Module, ragged: bool) -> None:
+def test_fifty_steps_are_one_graph_after_the_prompt(cache: str, decoder: torch.nn.Module, ragged: bool) -> None:
     counter, tokens = CompileCounter(), torch.randint(11, (ROWS, PROMPT + STEPS))
     compiled = torch.compile(decoder, fullgraph=True, backend=counter)
-    state = make_state(decoder, ROWS, PROMPT + STEPS)
-    cells = [view.cells["k"].data_ptr() for layer in state.views for view in layer.values()]
+    state = state_of(decoder, ROWS, cache, capacity=PROMPT + STEPS, max_step=PROMPT)
+    places = [each.data_ptr() for each in (*tensors_of(state), state.lengths)]
     count = torch.ones(ROWS, dtype=torch.int64) if ragged else None
     with torch.no_grad():
         state.reserve(PROMPT)
@@ -62,9 +65,23 @@ def test_fifty_steps_are_one_graph_after_the_prompt(decoder: torch.nn.Module, ra
         for place in range(PROMPT, PROMPT + STEPS):
             state.reserve(1)
             steps.append(compiled(tokens[:, place : place + 1], state, count=count))
-        torch.testing.assert_close(torch.cat(steps, 1), decoder(tokens), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(torch.cat(steps, 1), full_pass(decoder, tokens, cache), rtol=1e-10, atol=1e-12)
     assert counter.frame_count == 2
-    assert cells == [view.cells["k"].data_ptr() for layer in state.views for view in layer.values()]
+    assert places == [each.data_ptr() for each in (*tensors_of(state), state.lengths)]
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_lengths_that_grow_past_many_spans_compile_once_more(cache: str, decoder: torch.nn.Module) -> None:
+    counter, tokens = CompileCounter(), torch.randint(11, (ROWS, 250))
+    compiled = torch.compile(decoder, fullgraph=True, backend=counter)
+    state, steps = state_of(decoder, ROWS, cache, capacity=250, max_step=10), []
+    with torch.no_grad():
+        for part in tokens.split(10, 1):
+            state.reserve(10)
+            steps.append(compiled(part, state))
+    torch.testing.assert_close(torch.cat(steps, 1), full_pass(decoder, tokens, cache), rtol=1e-10, atol=1e-12)
+    assert state.span == 250
+    assert counter.frame_count == 2, "one graph for the first length in use, one for any other"
 
 
 def layers(cross: bool) -> tuple[Config, ...]:

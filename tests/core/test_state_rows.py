@@ -95,6 +95,20 @@ def test_a_mark_can_be_used_again_and_does_not_follow_what_comes_after(model: To
         torch.testing.assert_close(other, outs[0], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("between", ["reset", "fork"])
+def test_a_mark_from_before_a_row_became_another_is_refused_and_changes_nothing(
+    model: Toy, state: State, between: str
+) -> None:
+    feed(model, state, [[1], [2], [3]])
+    mark = state.mark()
+    feed(model, state, [[1], [2], [3]])
+    {"reset": lambda: state.reset([0]), "fork": lambda: state.fork([1], [0])}[between]()
+    before = state.lengths.tolist()
+    with pytest.raises(CapacityError, match="until a row is reset or forked, and one was since: mark again"):
+        state.rewind(mark)
+    assert state.lengths.tolist() == before
+
+
 def test_a_fork_copies_the_memory_length(model: Toy) -> None:
     state = make_state(model, rows=3, capacity=4, memory=3)
     state.remember(torch.zeros(3, 3, 5), torch.tensor([2, 3, 1]))

@@ -88,8 +88,8 @@ def block(ffn: str = SWIGLU, mask: str = "") -> str:
     return BLOCK.format(ffn=ffn, mask=mask)
 
 
-def summary(layers: str, dtype: torch.dtype = torch.float32) -> Summary:
-    return summarise(resolved(load(SMALL.format(layers=layers))), dtype)
+def summary(layers: str, dtype: torch.dtype = torch.float32, more: str = "") -> Summary:
+    return summarise(resolved(load(SMALL.format(layers=layers) + more)), dtype)
 
 
 def resolved(spec: Any) -> Any:
@@ -199,6 +199,16 @@ def test_keys_and_values_are_counted_by_kind_of_layer() -> None:
     assert (plain, kept.token, kept.windows) == (2, token, ())
     assert (sliding, latest.token, latest.windows) == (1, 0, ((token, 3),))
     assert found.state == 2 * 8 * token + 3 * token
+
+
+@pytest.mark.parametrize("layout", ["dense", "paged"])
+def test_keys_and_values_are_counted_as_the_cache_stores_them(layout: str) -> None:
+    blocks = f"{block()} + {block(mask=', mask = sliding { window = 3 }')}"
+    coded = f"generate = decode {{ cache = {layout} {{ codec = int8 }} }}"
+    usual, found = summary(blocks, torch.bfloat16), summary(blocks, torch.bfloat16, coded)
+    token = 2 * 2 * (4 + 4)  # k and v, kv_heads, head_dim bytes and a scale in float32
+    assert [(each.token, each.windows) for _, each in found.states] == [(token, ()), (0, ((token, 3),))]
+    assert [each.token for _, each in usual.states] == [2 * 2 * 4 * 2, 0]
 
 
 def test_what_is_kept_of_a_source_stands_apart() -> None:

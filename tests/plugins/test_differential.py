@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from acme_differential.config import differential
-from llm_build import Config, Context, Step, build, make_state
-from llm_build.registry import installed
+from llm_build import Config, Context, Step, build
 from llm_build_plugins import ffn, model, norm, position
+from tests.builtin.caches import CACHES, full_pass
 from tests.builtin.machine import Machine, run
-from tests.builtin.strategies import CONTEXT, VOCAB, Case, changed, feed, norms, plain_ffns, random_tokens, ropes
+from tests.builtin.strategies import CONTEXT, VOCAB, Case, changed, feed, fresh, norms, plain_ffns, random_tokens, ropes
 from tests.builtin.strategies import attentions as built_in_attentions
 from tests.laws import law
 from tests.packages import build_wheel, install
@@ -89,23 +89,24 @@ def test_it_is_the_equations_of_the_paper(config: Config, rotates: bool, rows: i
         torch.testing.assert_close(out[row], expected, rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("cache", installed().names("cache"))
+@pytest.mark.parametrize("cache", CACHES)
 @law
 @given(case=cases(), data=st.data())
 def test_pieces_of_any_length_on_every_cache_equal_the_full_pass(cache: str, case: Case, data: st.DataObject) -> None:
-    full, done = case.model(case.tokens), 0
-    state = make_state(case.model, case.rows, case.length, cache=cache)
+    full, done, most = full_pass(case.model, case.tokens, cache), 0, data.draw(st.integers(1, case.length))
+    state = fresh(case, None, cache, most)
     while done < case.length:
-        width = data.draw(st.integers(1, case.length - done))
+        width = data.draw(st.integers(1, min(most, case.length - done)))
         found = feed(case, state, case.tokens[:, done : done + width], [width] * case.rows)
         torch.testing.assert_close(found, full[:, done : done + width], **CLOSE)
         done += width
 
 
+@pytest.mark.parametrize("cache", CACHES)
 @law
-@given(cases(), st.data())
-def test_rows_in_any_schedule_equal_themselves_alone(case: Case, data: st.DataObject) -> None:
-    run(Machine(case.model, case.rows, VOCAB), data, calls=4)
+@given(case=cases(), data=st.data())
+def test_rows_in_any_schedule_equal_themselves_alone(cache: str, case: Case, data: st.DataObject) -> None:
+    run(Machine(case.model, case.rows, VOCAB, cache=cache), data, calls=4)
 
 
 @law

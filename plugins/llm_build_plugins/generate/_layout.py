@@ -59,4 +59,5 @@ class Layout(View):
 
 def token_bytes(codec: Codec, field: Field) -> int:
     """What one token of a field takes whose dtype is stated."""
-    return sum(math.prod(each.shape) * (each.dtype or field.dtype).itemsize for each in codec.planes(field).values())
+    planes = codec.planes(field).values()
+    return sum(math.prod(each.shape) * each.dtype.itemsize for each in planes if each.dtype is not None)

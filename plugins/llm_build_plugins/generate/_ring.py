@@ -1,5 +1,7 @@
-"""A ring: what is read of the latest tokens alone is kept of no others. Legend: B rows, T new positions, N cells, S cells
-that may be read."""
+"""A ring: what is read of the latest tokens alone is kept of no others.
+
+Legend: B rows, T new positions, N cells of a row, S cells that may be read.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ def reach_of(spec: StateSpec) -> int | None:
 
     Its fields are read under one set of places, so the longest reach decides.
     """
-    reaches = [field.reach for field in spec.values() if field.per == "token"]
-    return None if None in reaches else max(reaches, default=None)
+    fields = [field for field in spec.values() if field.per == "token"]
+    bounded = [field.reach for field in fields if field.reach is not None]
+    return max(bounded) if bounded and len(bounded) == len(fields) else None
 
 
 def is_ring(spec: StateSpec, sizes: Sizes) -> bool:
@@ -32,7 +35,7 @@ def is_ring(spec: StateSpec, sizes: Sizes) -> bool:
 
 
 class RingView(Layout):
-    """reach + max_step - 1 cells a row: place p lies in cell p mod N. One more takes what is no token and is never read.
+    """N = reach + max_step - 1 cells a row: place p lies in cell p mod N. One more takes what is no token, and is not read.
 
     Old and new tokens are read together, and only then are the new ones written. The slack of max_step - 1 cells holds
     what is still needed where a whole step is rejected.

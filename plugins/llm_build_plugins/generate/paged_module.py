@@ -1,5 +1,7 @@
-"""The paged cache: token p of a row lies in page p // page of those that it has. Legend: B rows, T new positions, P pages in
-use, S cells that may be read."""
+"""The paged cache: token p of a row lies in page p // page of those that it has.
+
+Legend: B rows, T new positions, S cells that may be read.
+"""
 
 from __future__ import annotations
 
@@ -114,9 +116,9 @@ class PagedView(Layout):
         read = {}
         for name, value in self.encoded(new).items():
             self.cells[name][to, cell] = value
-            read[name] = self.cells[name][used].flatten(1, 2)[:, : step.span]
+            read[name] = self.cells[name][used].flatten(1, 2)
         assert step.lengths is not None, "a view comes with a state, and a state has lengths"
-        place = self.pages.place[: step.span]
+        place = self.pages.place[: used.shape[1] * self.pages.page]
         return self.decoded(read, new), torch.where(place < step.lengths[:, None], place, -1)
 
     def _cells_of(self, index: Tensor) -> tuple[Tensor, Tensor]:

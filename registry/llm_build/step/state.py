@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +16,7 @@ from llm_build.step.view import Sizes
 if TYPE_CHECKING:
     from llm_build.interfaces import Cache
     from llm_build.step.field import StateSpec
+    from llm_build.step.pool import Pool
     from llm_build.step.view import View
 
 SPAN = 64
@@ -178,7 +178,7 @@ class State:
     @property
     def nbytes(self) -> int:
         """Bytes of all that is held on the device. Of a model on the meta device they are known and not allocated."""
-        holders = [*self._all_views(), *self._pools]
+        holders: list[View | Pool] = [*self._all_views(), *self._pools]
         every = [self.lengths, self.memory_lengths, *(each for holder in holders for each in holder.tensors())]
         here = {id(each): each for each in every if each.device == self.lengths.device}
         return sum(each.numel() * each.element_size() for each in here.values())
@@ -207,8 +207,8 @@ class State:
         for row, (highest, bound) in enumerate(zip(self._highest, mark.bounds, strict=True)):
             if highest - bound > self._slack:
                 raise CapacityError(
-                    f"a mixer keeps its latest tokens only, so a mark holds for {self._slack} more a row; row {row} may "
-                    f"have taken {highest - bound}: mark more often, or make the state with a larger max_step"
+                    f"a mixer keeps its latest tokens only, so a mark holds for {self._slack} more a row; row {row} "
+                    f"may have taken {highest - bound}: mark more often, or make the state with a larger max_step"
                 )
 
     def _refuse(self, counts: Sequence[int]) -> None:
@@ -238,8 +238,9 @@ def make_state(
     """A state for `rows` conversations of at most `capacity` tokens, taking at most `max_step` tokens a row and call.
 
     `memory` is the longest memory of a row, for models that read one. The state is allocated on the device of the
-    model's weights and in their dtype, laid out by `cache`: a module of that slot, or the name of a component. Where it
-    has a pool, all mixers draw on one. `max_step` is `capacity` unless given. Raises `CapacityError` for sizes that are too small.
+    model's weights and in their dtype, laid out by `cache`: a module of that slot, or the name of a component. Of one
+    with a pool all mixers draw on the same. `max_step` is `capacity` unless given. Raises `CapacityError` for sizes that
+    are too small.
     """
     sizes = Sizes(rows=rows, capacity=capacity, max_step=capacity if max_step is None else max_step, memory=memory)
     for name, least in (("rows", 1), ("capacity", 1), ("max_step", 1), ("memory", 0)):
@@ -256,13 +257,10 @@ def make_state(
 
 def _maker(layout: Any, sizes: Sizes, like: Tensor) -> Callable[[StateSpec], View]:
     """What allocates the storage of a mixer: the cache, or the pool that it makes for this state."""
-    pool = getattr(layout, "pool", None)
-    made: Callable[[StateSpec], View]
-    if callable(pool):
-        made = pool(sizes, like).view
-    else:
-        made = partial(layout.view, sizes=sizes, like=like)
-    return made
+    if callable(getattr(layout, "pool", None)):
+        made: Callable[[StateSpec], View] = layout.pool(sizes, like).view
+        return made
+    return lambda spec: layout.view(spec, sizes, like)
 
 
 def _named(name: str) -> Cache:

@@ -62,7 +62,7 @@ class View(ABC):
         """Make what the rows `target` [R] keep per token that of the rows `source` [R]."""
 
     def rounded(self, new: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What `extend` gives back for `new` {name: [B, T, …]}, which is not stored; itself, unless numbers are coded."""
+        """What `extend` gives back for `new` {name: [B, T, …]}, without storing it; itself unless numbers are coded."""
         return dict(new)
 
     def tensors(self) -> Iterator[Tensor]:
