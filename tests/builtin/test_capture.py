@@ -12,6 +12,7 @@ from torch import Tensor
 from llm_build import Context, build, make_state
 from llm_build_plugins import attention, ffn, generate, model, norm, position
 from llm_build_plugins.generate._capture import Replay
+from tests.builtin.caches import CACHES
 from tests.small import small_tokenizer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -34,9 +35,9 @@ def decoder(**options: Any) -> Any:
     return build(config, device="cuda", **options).eval()
 
 
-def written(made: Any, capture: bool, max_new: int = 150) -> list[list[int | None]]:
+def written(made: Any, capture: bool, max_new: int = 150, **options: Any) -> list[list[int | None]]:
     """The tokens of each prompt; so many that the length in use takes more than one step."""
-    writer = generate.decode(sampler=generate.top_k(k=20), capture=capture).build(Context())
+    writer = generate.decode(sampler=generate.top_k(k=20), capture=capture, **options).build(Context())
     rows: list[list[int | None]] = [[] for _ in PROMPTS]
     for piece in writer.generate(made, small_tokenizer(), PROMPTS, max_new=max_new):
         rows[piece.row].append(piece.token)
@@ -49,6 +50,12 @@ def test_a_captured_step_writes_the_same(dtype: torch.dtype) -> None:
     for kind in (ffn.swiglu(hidden=32), sparse):
         made = decoder(ffn=kind, dtype=dtype)
         assert written(made, capture=True) == written(made, capture=False)
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_a_captured_step_writes_the_same_on_every_cache(cache: str) -> None:
+    made = decoder()
+    assert written(made, capture=True, cache=CACHES[cache]) == written(made, capture=False, cache=CACHES[cache])
 
 
 class Waiting(torch.nn.Module):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from llm_build import Field, Step, make_state
+from tests.builtin.caches import CACHES, state_of
 
 # the package offers each function under the name of its file
 masked_file = sys.modules["llm_build.attend.masked"]
@@ -26,12 +27,15 @@ class Latent(nn.Module):
         return step.attend(x, x, expand=lambda stored: (stored, stored[..., :2]))
 
 
-def test_one_field_holds_both_and_expand_gives_what_is_attended_over() -> None:
+@pytest.mark.parametrize("cache", CACHES)
+def test_one_field_holds_both_and_expand_gives_what_is_attended_over(cache: str) -> None:
+    """Rule 3 of the model contract, and 8: what is expanded was stored."""
     torch.manual_seed(0)
     x, mixer, tokens = torch.randn(2, 5, 1, 3, dtype=torch.float64), Latent(), torch.zeros(2, 5, dtype=torch.int64)
-    full = mixer(x, Step.begin(tokens))
+    state, steps = state_of(mixer, 2, cache, capacity=5), []
+    stored = state.views[0]["mixer"].rounded({"k": x})["k"]
+    full = Step.begin(tokens).attend(x, stored, expand=lambda latent: (latent, latent[..., :2]))
     assert full.shape == (2, 5, 1, 2)
-    state, steps = make_state(mixer, rows=2, capacity=5), []
     with torch.no_grad():
         for part in (slice(0, 3), slice(3, 5)):
             new = x[:, part]
@@ -39,7 +43,7 @@ def test_one_field_holds_both_and_expand_gives_what_is_attended_over() -> None:
             steps.append(mixer(new, Step.begin(tokens[:, part], state).at(0).at("mixer")))
             state.advance(new.shape[1])
     torch.testing.assert_close(torch.cat(steps, 1), full)
-    assert list(state.views[0]["mixer"].cells) == ["k"]
+    assert stored.shape == x.shape
 
 
 def test_without_expand_one_field_is_keys_and_values_at_once() -> None:

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 class Layout(View):
-    """A view whose token fields are stored in planes: one or more tensors a field, named by it and a suffix."""
+    """A view whose token fields are stored in planes: one or more tensors a field, named by it and a suffix.
+
+    Subclasses allocate `cells` {plane: [B, …]} by `zeros`, row by row unless they say otherwise.
+    """
+
+    cells: Mapping[str, Tensor]
 
     def __init__(self, spec: StateSpec, sizes: Sizes, like: Tensor, codec: Codec) -> None:
         super().__init__(spec, sizes, like)
@@ -29,6 +34,14 @@ class Layout(View):
             if field.per == "token"
         }
         self.planes = {name: codec.planes(field) for name, field in self.fields.items()}
+
+    def reset_cells(self, rows: Tensor) -> None:
+        for cells in self.cells.values():
+            cells[rows] = 0
+
+    def fork_cells(self, source: Tensor, target: Tensor) -> None:
+        for cells in self.cells.values():
+            cells[target] = cells[source]
 
     def rounded(self, new: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return self.decoded(self.encoded(new), new)

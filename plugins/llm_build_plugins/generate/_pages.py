@@ -19,6 +19,8 @@ class Ledger:
     def __init__(self, rows: int, total: int, page: int) -> None:
         self.total, self.page = total, page
         self.held: list[list[int]] = [[] for _ in range(rows)]
+        self.changed: set[int] = set()
+        """Rows whose pages are others than when this was cleared."""
         self._free = list(range(total - 1, -1, -1))
         self._uses = [0] * total
         self._last: dict[int, int] = {}
@@ -41,16 +43,18 @@ class Ledger:
         if needed > self.free:
             raise CapacityError(
                 f"this call needs {needed} more pages of {self.page} tokens, and {self.free} of {self.total} are free: "
-                f"reset a row, or give the cache more pages"
+                f"reset a row, or make the cache with more pages (none: enough for every row)"
             )
         copies = [(self.held[row][place], self._swap(row, place)) for row, place in copied]
+        self.changed |= {row for row, count in lacking.items() if count} | {row for row, _ in copied}
         for row, count in lacking.items():
             self.held[row] += [self._take() for _ in range(count)]
             self._last.pop(row, None)
         return copies
 
-    def reset(self, rows: Iterable[int]) -> list[int]:
+    def reset(self, rows: Sequence[int]) -> list[int]:
         """Take back what these rows have → the pages that nobody has now."""
+        self.changed.update(rows)
         given = [page for row in rows for page in self.held[row]]
         for row in rows:
             self.held[row] = []

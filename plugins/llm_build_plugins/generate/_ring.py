@@ -66,11 +66,3 @@ class RingView(Layout):
         old = (step.lengths - (step.index.shape[1] if step.count is None else step.count))[:, None]
         place = old - 1 - (old - 1 - self.cell[:used]) % self.size
         return torch.where((place >= 0) & (place > old - self.reach), place, -1)
-
-    def reset_cells(self, rows: Tensor) -> None:
-        for cells in self.cells.values():
-            cells[rows] = 0
-
-    def fork_cells(self, source: Tensor, target: Tensor) -> None:
-        for cells in self.cells.values():
-            cells[target] = cells[source]

@@ -48,11 +48,3 @@ class DenseView(Layout):
         assert step.lengths is not None, "a view comes with a state, and a state has lengths"
         place = self.place[: step.span]
         return self.decoded(read, new), torch.where(place < step.lengths[:, None], place, -1)
-
-    def reset_cells(self, rows: Tensor) -> None:
-        for cells in self.cells.values():
-            cells[rows] = 0
-
-    def fork_cells(self, source: Tensor, target: Tensor) -> None:
-        for cells in self.cells.values():
-            cells[target] = cells[source]

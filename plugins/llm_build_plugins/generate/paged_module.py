@@ -55,7 +55,8 @@ class PagePool(Pool):
         self.page = page
         self.ledger = Ledger(sizes.rows, sizes.rows * longest if pages is None else pages, page)
         self.empty, self.spill = self.ledger.total, self.ledger.total + 1
-        self.table = torch.full((sizes.rows, longest), self.empty, dtype=torch.int64, device=like.device)
+        self._known = torch.full((sizes.rows, longest), self.empty)
+        self.table = self._known.to(like.device, copy=True)
         self.place = torch.arange(longest * page, device=like.device)
         self._sizes, self._like, self._codec = sizes, like.new_empty(0), codec
         self._cells: list[Tensor] = []
@@ -69,14 +70,12 @@ class PagePool(Pool):
         return view
 
     def reserve(self, bounds: Sequence[int], counts: Sequence[int]) -> None:
-        free = self.ledger.free
         copies = self.ledger.reserve(bounds, counts)
         if copies:
             old, new = (self._index(pages) for pages in zip(*copies, strict=True))
             for cells in self._cells:
                 cells[new] = cells[old]
-        if self.ledger.free < free:
-            self._publish()
+        self._publish()
 
     def reset(self, rows: Sequence[int]) -> None:
         self._clear(self.ledger.reset(rows))
@@ -93,10 +92,14 @@ class PagePool(Pool):
         self._publish()
 
     def _publish(self) -> None:
-        """Write the table on the device."""
-        width = self.table.shape[1]
-        rows = [[*held, *[self.empty] * (width - len(held))] for held in self.ledger.held]
-        self.table.copy_(torch.tensor(rows))
+        """Write the table on the device where it changed."""
+        for row in self.ledger.changed:
+            pages = torch.tensor(self.ledger.held[row], dtype=torch.int64)
+            self._known[row] = self.empty
+            self._known[row, : len(pages)] = pages
+        if self.ledger.changed:
+            self.table.copy_(self._known)
+            self.ledger.changed.clear()
 
     def _index(self, pages: Sequence[int]) -> Tensor:
         return torch.tensor(pages, device=self._like.device)
