@@ -62,9 +62,12 @@ def outline(config: Config, device: torch.device, dtype: torch.dtype) -> Any:
 def _model_of(config: Config, context: Context) -> tuple[Config, Context]:
     """What is to be built, filled, and its surroundings: of a whole spec, its model."""
     filled = config if config.filled else resolve(config, context)
-    if isinstance(filled, Spec):
-        return filled.model, filled.inside("model", context).with_(path="model")
-    return filled, context
+    if not isinstance(filled, Spec):
+        return filled, context
+    rows = getattr(filled.model, "vocab", None)
+    # a model that has its vocab need not ask the tokenizer, whose file may be none to read yet
+    inner = filled.inside("model", context) if rows is None else context.with_(vocab=rows)
+    return filled.model, inner.with_(path="model")
 
 
 def _make(config: Config, context: Context, place: torch.device, dtype: torch.dtype, seed: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -25,6 +26,8 @@ class Context:
     `encoder_dim` is the width of what an encoder made, for blocks that read it, `memory` that of the vectors that a
     mixer reads in place of its own sequence. `steps` is the number of optimiser steps of a training run, `paired`
     whether its examples are pairs of a source and a target. None means that nobody said.
+    `project` is the folder that a spec is read in: a config opens no file outside of it (`may_read`). None where a
+    person builds, trains or generates.
     """
 
     dim: int | None = None
@@ -43,11 +46,14 @@ class Context:
     memory: int | None = None
     steps: int | None = None
     paired: bool = False
+    project: str | None = None
     # something further out is faulty, so a value that is missing here is no fault of its own
     blind: bool = False
     # where we are (`model.layers[3]`), and the path of whoever provides `position`, `norm`, …
     path: str = attrs.field(default="", eq=False)
     owners: Mapping[str, str] = attrs.field(factory=dict, eq=False, repr=False)
+    # why nobody tells a field, where there is more to say than that ("vocab" → "… stays unread"), and what to do
+    untold: Mapping[str, tuple[str, str]] = attrs.field(factory=dict, eq=False, repr=False)
     # parts that are built once for all who inherit them; there only while modules are being built
     shelf: dict[Any, Any] | None = attrs.field(default=None, eq=False, repr=False)
 
@@ -57,6 +63,15 @@ class Context:
         if value is None or value is FAULTY or self.blind:
             raise MissingContext(name)
         return value
+
+    def may_read(self, file: str) -> bool:
+        """Whether a config may open a file: while a spec is read only those inside its project, links followed."""
+        if self.project is None:
+            return True
+        try:
+            return Path(file).resolve().is_relative_to(self.project)
+        except (OSError, RuntimeError, ValueError):  # a link to itself, a zero, half a surrogate pair
+            return False
 
     @property
     def damaged(self) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from llm_build.components import Config, Problem, can, component, part
+from llm_build.components import Config, ManyKind, PathKind, Problem, can, component, field_specs, part
 from llm_build.context import Context
 from llm_build.language.values import FAULTY
 
@@ -23,7 +24,8 @@ class Spec(Config):
     def inside(self, field: str, context: Context) -> Context:
         if field == "model":
             owners = {**context.owners, "vocab": "tokenizer"}
-            return context.with_(vocab=vocab_of(self.tokenizer), owners=owners)
+            untold = {"vocab": told} if (told := _unread(self.tokenizer, context)) else {}
+            return context.with_(vocab=vocab_of(self.tokenizer, context), owners=owners, untold=untold)
         if field in {"train", "generate"}:
             inner = context.with_(
                 context=getattr(self.model, "context", None), vocab=getattr(self.model, "vocab", None)
@@ -32,7 +34,7 @@ class Spec(Config):
         return context
 
     def check_vocab(self, context: Context) -> Iterator[Problem]:
-        entries, rows = vocab_of(self.tokenizer), getattr(self.model, "vocab", None)
+        entries, rows = vocab_of(self.tokenizer, context), getattr(self.model, "vocab", None)
         if entries is not None and rows is not None and rows < entries:
             yield Problem(
                 field="model.vocab",
@@ -63,9 +65,32 @@ def is_paired(data: Any) -> bool:
     return bool(paired()) if callable(paired) else False
 
 
-def vocab_of(tokenizer: Any) -> Any:
-    """The number of entries that a tokenizer's config promises, or None where only its file knows."""
+def vocab_of(tokenizer: Any, context: Context) -> Any:
+    """The number of entries that a tokenizer's config promises, or None where only its file knows.
+
+    One that names a file which must not be read here is not asked.
+    """
     if tokenizer is FAULTY:
         return FAULTY
     size = getattr(tokenizer, "vocab_size", None)
-    return size() if callable(size) else None
+    return size() if callable(size) and not _unread(tokenizer, context) else None
+
+
+def _unread(tokenizer: Any, context: Context) -> tuple[str, str] | None:
+    """Why a file of a tokenizer must not be read here, and what to do; None where nothing stands against it."""
+    file = next((each for each in _files(tokenizer) if not context.may_read(each)), None)
+    if file is None:
+        return None
+    folder = Path(context.project or "").name
+    said = f"the tokenizer's file {file} lies outside the project {folder!r}, so it stays unread"
+    return said, "or copy the file into the project and name it there"
+
+
+def _files(config: Any) -> Iterator[str]:
+    """The paths that a config names."""
+    for name, spec in field_specs(config).items() if isinstance(config, Config) else ():
+        value = getattr(config, name)
+        if isinstance(spec.kind, PathKind) and value is not None:
+            yield value
+        if isinstance(spec.kind, ManyKind) and isinstance(spec.kind.of, PathKind):
+            yield from value or ()

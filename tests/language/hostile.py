@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +18,8 @@ from llm_build.resolve import read
 from tests.language.drawing import EVERY_STATEMENT
 
 ROOT = Path(__file__).parents[2]
+OUTSIDE = ("../x.json", "link.json", "/etc/hostname", "/etc/passwd", "../project/../x.json")
+"""Paths of files that lie outside the project, one of them through a link; most of them are there."""
 SETTING = "\n--set "
 """What stands before a setting in an input; the spec ends at the first."""
 WORDS = [
@@ -34,7 +39,10 @@ WORDS = [
         '"../../x.llm"',
         '"base.llm"',
         '"self.llm"',
+        '"drawn.llm"',
+        '"tokenizer.json"',
     ],
+    *[f'tokenizer = pretrained {{ file = "{each}" }}\n' for each in OUTSIDE],
     *["\n", "\n\n", "\r\n", "  ", "\t", "llm 1\n", SETTING, 'extends "base.llm"\n', "4096 * ", "cycle(a, to = 4)"],
 ]
 """The words of the language, and some that break it."""
@@ -60,6 +68,15 @@ FORBIDDEN = (
 )
 
 
+CHANGES = """param d = 32
+model { dropout = 0.2, layers { attention { bias = true } } }
+model { layers[0:2] { ffn { hidden = 2 * d } } }
+train { batch = 3 }
+require model.dim >= d : "as wide as before"
+"""
+"""What a child file says of any base."""
+
+
 class Watch:
     """Notes each import, opened file, process and connection that reading a spec has no business with."""
 
@@ -82,7 +99,8 @@ class Watch:
             self.seen.append(event)
 
     def _may_open(self, path: Any, mode: Any, flags: Any) -> bool:
-        if isinstance(path, int) or not any(str(path).startswith(root) for root in self.roots):
+        # what a link or `..` leads to is what is opened
+        if isinstance(path, int) or not any(os.path.realpath(path).startswith(root) for root in self.roots):
             return False
         return mode is None or not set(str(mode)) & set("wax+")
 
@@ -103,14 +121,29 @@ class Watch:
 
 
 def prepare(folder: Path) -> Path:
-    """A project with a spec to extend, one that extends itself, and one outside of it; gives its folder."""
+    """A project with a spec to extend, one that extends itself, and a tokenizer; gives its folder.
+
+    Outside of it lie a spec and a tokenizer, to which a link leads from inside.
+    """
     project = folder / "project"
     project.mkdir()
     (project / "pyproject.toml").write_text("", encoding="utf-8")
     (project / "base.llm").write_text(EVERY_STATEMENT, encoding="utf-8")
     (project / "self.llm").write_text('llm 1\nextends "self.llm"\n', encoding="utf-8")
     (folder / "x.llm").write_text(EVERY_STATEMENT, encoding="utf-8")
+    for file in (project / "tokenizer.json", folder / "x.json"):
+        file.write_text(json.dumps({"model": {"vocab": {"a": 0, "[eos]": 1}}}), encoding="utf-8")
+    (project / "link.json").symlink_to(folder / "x.json")
+    lay(EVERY_STATEMENT, project)
     return project
+
+
+def lay(text: str, project: Path) -> None:
+    """Put a spec where `chain` finds it: as the base of another, and as a link between two. Nobody listens yet."""
+    spec = text.split(SETTING)[0]
+    first, _, rest = spec.partition("\n")
+    for name, content in (("drawn", spec), ("middle", f'{first}\nextends "base.llm"\n{rest}')):
+        (project / f"{name}.llm").write_bytes(content.encode("utf-8", errors="replace"))
 
 
 def check(text: str, project: Path) -> int:
@@ -123,14 +156,20 @@ def check(text: str, project: Path) -> int:
     return len(found)
 
 
+def chain(text: str, project: Path) -> int:
+    """Read a spec that extends the one which `lay` has put down, as a base or as a link; gives as `check` does."""
+    base = "drawn" if zlib.crc32(text.encode("utf-8", errors="replace")) % 2 else "middle"
+    return check(f'llm 1\nextends "{base}.llm"\n{CHANGES}', project)
+
+
 def form(text: str, project: Path) -> None:
     """Put a spec into the one style, which it keeps; only its white space changes, or `FormatError` says otherwise."""
     made = format_text(text)
     assert format_text(made) == made
 
 
-TARGETS: Sequence[Callable[[str, Path], object]] = [check, form]
-"""What is done with an input, one after the other."""
+TARGETS: Sequence[Callable[[str, Path], object]] = [check, chain, form]
+"""What is done with an input, one after the other, once it is laid down."""
 
 
 def corpus() -> list[str]:

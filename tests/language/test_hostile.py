@@ -49,8 +49,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_mutated_spec_gives_diagnostics_and_nothing_else(project: Path, data: st.DataObject, seed: int) -> None:
     texts, draw = hostile.corpus(), random.Random(seed)
     text = hostile.mutate(data.draw(st.sampled_from(texts)), data.draw(st.sampled_from(texts)), draw)
+    hostile.lay(text, project)
     with WATCH(project):
         hostile.check(text, project)
+        hostile.chain(text, project)
 
 
 @law
@@ -67,6 +69,17 @@ def test_any_text_gives_diagnostics(project: Path, text: str) -> None:
         hostile.check(text, project)
 
 
+@pytest.mark.parametrize("path", hostile.OUTSIDE)
+@pytest.mark.parametrize("target", [hostile.check, hostile.chain])
+def test_a_tokenizer_outside_the_project_is_not_opened(
+    project: Path, path: str, target: Callable[[str, Path], int]
+) -> None:
+    text = decoder(above=f'tokenizer = pretrained {{ file = "{path}", eos = "a" }}')
+    hostile.lay(text, project)
+    with WATCH(project):
+        target(text, project)
+
+
 def _watched(project: Path, act: Callable[[], object]) -> None:
     with WATCH(project), contextlib.suppress(ImportError):
         act()
@@ -76,6 +89,7 @@ def test_the_watch_sees_what_it_forbids(project: Path) -> None:
     outside = project.parent / "x.llm"
     for forbidden in (
         lambda: outside.read_text(encoding="utf-8"),
+        lambda: (project / "link.json").read_text(encoding="utf-8"),
         lambda: (project / "new").write_text("", encoding="utf-8"),
         lambda: subprocess.run(["true"], check=True),
         lambda: __import__("acme_nowhere"),

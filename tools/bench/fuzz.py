@@ -52,6 +52,7 @@ def main() -> None:
     def one(data: bytes) -> None:
         nonlocal count
         text = data.decode("utf-8", errors="replace")
+        hostile.lay(text, project)
         for target in hostile.TARGETS:
             with watch(project):
                 target(text, project)

@@ -18,7 +18,8 @@ SIZE_LIMIT = 2**26
 class pretrained(Config):
     """A tokenizer.json of the tokenizers library, used as it is.
 
-    The file may be absent while a spec is checked; then the model has to state `vocab`.
+    The file may be absent while a spec is checked; then the model has to state `vocab`. So it does where the file lies
+    outside the spec's project: reading a spec does not open it, training does.
     """
 
     file: str = path(example="tokenizer.json", doc="the tokenizer.json")
@@ -33,7 +34,7 @@ class pretrained(Config):
         return 1 + max(sizes.values()) if sizes else None
 
     def check(self, context: Context) -> Iterator[Problem]:
-        if not _stands(Path(self.file)):
+        if not context.may_read(self.file) or not _stands(Path(self.file)):
             return
         ids = _ids(self.file)
         if not ids:

@@ -79,7 +79,7 @@ def read_chain(source: Source) -> Chain:
     """Parse a source and, one after the other, the files that it extends."""
     chain = Chain()
     seen: dict[str, Span | None] = {source.path or "": None}
-    project, size = _project(source), len(source.text)
+    project, size = project_of(source), len(source.text)
     while True:
         file, faults = parse(source)
         chain.faults += faults
@@ -112,8 +112,8 @@ def read_chain(source: Source) -> Chain:
             return chain
 
 
-def _project(source: Source) -> Path:
-    """The nearest folder above the named spec that is a project, or else its own folder."""
+def project_of(source: Source) -> Path:
+    """The nearest folder above the named spec that is a project, or else its own folder; links are followed."""
     own = Path(source.path).parent if source.path else Path.cwd()
     for folder in (own, *own.parents):
         if (folder / "pyproject.toml").exists() or (folder / ".git").exists():

@@ -266,7 +266,10 @@ class _Filling:
         if spec.default is UNSET:
             if spec.optional:
                 return None
-            self._refuse(name, Refusal(_required(self.config, name, spec), self._example(name, spec)), "E303", at="")
+            why, instead = self.context.untold.get(spec.inherit or "", ("", ""))
+            message = _required(self.config, name, spec) + (f"; {why}" if why else "")
+            help = self._example(name, spec) + (f", {instead}" if instead else "")
+            self._refuse(name, Refusal(message, help), "E303", at="")
         return self._accept(name, spec, self._named(spec, spec.default))
 
     def _named(self, spec: FieldSpec, value: Any) -> Any:

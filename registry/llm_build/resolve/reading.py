@@ -13,7 +13,7 @@ from llm_build.diagnostics import Diagnostic, Severity, Source
 from llm_build.errors import SpecError
 from llm_build.language.doubts import certain
 from llm_build.language.evaluator import Evaluated, evaluate
-from llm_build.language.files import read_source
+from llm_build.language.files import project_of, read_source
 from llm_build.registry import installed
 from llm_build.resolve.advice import advice
 from llm_build.resolve.fill import Filler
@@ -34,6 +34,7 @@ class Reading:
     """A spec that was read: what it states, the same filled (None where there are faults), and all there is to say.
 
     `evaluated`, `lowering` and `filler` did the work: they know where each value was written and what it became.
+    `context` is that of the root.
     """
 
     source: Source
@@ -43,6 +44,7 @@ class Reading:
     evaluated: Evaluated
     lowering: Lowering
     filler: Filler
+    context: Context
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -54,12 +56,12 @@ def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | Non
     registry = installed()
     evaluated = evaluate(source, settings)
     lowering, filler = Lowering(registry, evaluated.evaluator.params), Filler(registry)
-    config = cast("Spec", lowering.root(evaluated.root))
+    config, context = cast("Spec", lowering.root(evaluated.root)), Context(project=str(project_of(source)))
     for binding in evaluated.bindings:
         lowering.check_let(binding)
     if evaluated.complete:
         # what stands in many places may be another thing in each, so filling takes as long as there are places
-        filled = None if lowering.too_large else cast("Spec | None", filler.fill(config, Context()))
+        filled = None if lowering.too_large else cast("Spec | None", filler.fill(config, context))
         found = [*lowering.faults, *(placed(each, lowering, filler) for each in filler.faults)]
     else:
         # what an unread part would have said is not known: nothing is called missing for it
@@ -81,7 +83,7 @@ def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | Non
         # a comment may be meant for what a fault hides, or for the spec without the settings
         found = unsilenced(found, source, idle=not settings and not _faulty(found))
     said = ordered(found, evaluated.bindings)
-    return Reading(source, config, filled, said, evaluated, lowering, filler)
+    return Reading(source, config, filled, said, evaluated, lowering, filler, context)
 
 
 def _faulty(found: Sequence[Diagnostic]) -> bool:

@@ -58,7 +58,7 @@ class Tracer:
 
     def root(self) -> Part:
         """The spec itself."""
-        return self._part((), self.reading.filled or self.reading.config, Context(), None)
+        return self._part((), self.reading.filled or self.reading.config, self.reading.context, None)
 
     def inside(self, part: Part, name: str, layers: tuple[int, int] | None = None) -> tuple[Part, ...]:
         """The components in a field, or some of a list, in order; those that cannot be made out are left out."""
