@@ -41,6 +41,29 @@ def test_a_slip_in_a_setting_hides_nothing_of_the_file() -> None:
     assert {"E101", "E306"} <= {each.code for each in faults(decoder() + "foo = 3\n", ["dim="])}
 
 
+def test_every_setting_says_all_of_its_faults() -> None:
+    layers = f"model.layers=2 * {BLOCK[:-2]}, norm = $, placement = }}"
+    found = places(decoder(), layers.replace("heads = 4", "heads = 4K"), "model.dim=", "model.widht=3", "3=4")
+    assert found == {("E104", "4K"), ("E102", "$"), ("E101", "}"), ("E101", ""), ("E305", "widht"), ("E101", "3")}
+
+
+@pytest.mark.parametrize(
+    ("setting", "at"),
+    [("model { dim = 3 }", "{"), ("let a = 1", "let"), ("model.dim=64\nmodel.vocab=64", "\n"), ("model.dim=64,", ",")],
+)
+def test_what_is_fine_in_a_file_and_no_setting_is_a_fault(setting: str, at: str) -> None:
+    assert places(decoder(), setting) == {("E101", at)}
+
+
+def test_a_setting_that_is_none_says_its_other_faults_too() -> None:
+    assert places(decoder(), "let a = 1 $") == {("E101", "let"), ("E102", "$")}
+
+
+def test_what_a_faulty_setting_was_to_give_is_not_called_missing() -> None:
+    for setting in ("model.dim=", "model.dim", "model { dim = 64 }"):
+        assert [each.code for each in faults(decoder().replace("  dim = 32\n", ""), [setting])] == ["E101"]
+
+
 def test_a_missing_base_hides_nothing_that_is_certain(tmp_path: Path) -> None:
     (tmp_path / "child.llm").write_text('llm 1\nextends "none.llm"\nmodl = 3\n', encoding="utf-8")
     assert {each.code for each in faults(tmp_path / "child.llm")} == {"E208", "E306"}

@@ -118,8 +118,10 @@ def _read_setting(text: str, level: int, params: set[str], chain: Chain) -> File
     """`--set path=expression` as a small file that extends the spec."""
     source = Source("--set", text)
     node, faults = parse(source, "assign")
-    chain.faults += faults
+    if faults:
+        node = _mended(source, faults[0], chain)
     if node is None:
+        chain.complete = False
         return FileScope(source, (), level)
     statement = _as_statement(node, params)
     scope = FileScope(source, (statement,), level)
@@ -127,6 +129,23 @@ def _read_setting(text: str, level: int, params: set[str], chain: Chain) -> File
         place = scope.span(statement.place)
         scope.bindings[statement.name] = Binding(statement, 0, level, place, scope.span(statement.value))
     return scope
+
+
+def _mended(source: Source, first: Diagnostic, chain: Chain) -> tree.Assign | None:
+    """What a setting with syntax faults says, if it is one assignment; all of its faults are reported.
+
+    A file is read in spite of its faults; what it may hold beyond one assignment is the fault that was found `first`.
+    """
+    file, faults = parse(source)
+    one = file.whole and len(file.statements) == 1 and isinstance(file.statements[0], tree.Assign)
+    known = [each for each in faults if not _at(each, first)]
+    chain.faults += [first, *known] if len(known) < len(faults) or not (one and faults) else known
+    chain.settings.append((source, file))
+    return file.statements[0] if one and faults else None
+
+
+def _at(one: Diagnostic, other: Diagnostic) -> bool:
+    return one.span is not None and other.span is not None and one.span.start == other.span.start
 
 
 def _as_statement(node: tree.Assign, params: set[str]) -> tree.Statement:

@@ -26,17 +26,19 @@ class Chain:
     """The files of a spec, the one that extends nothing first."""
 
     files: list[tuple[Source, tree.File]] = attrs.field(factory=list)
+    settings: list[tuple[Source, tree.File]] = attrs.field(factory=list)
+    """Each `--set` with faults of syntax, read as a file is."""
     faults: list[Diagnostic] = attrs.field(factory=list)
     """Faults of syntax."""
     meant: list[Diagnostic] = attrs.field(factory=list)
     """Faults of what the statements mean."""
     complete: bool = True
-    """False where a file of the chain could not be read, or not all of it: what it would have said is not known."""
+    """False where a file or a setting could not be read, or not all of it: what it would have said is not known."""
 
     @property
     def doubts(self) -> dict[Source, tuple[tree.Doubt, ...]]:
-        """The stretches of each file whose meaning is no ground for a fault."""
-        return {source: file.doubts for source, file in self.files if file.doubts}
+        """The stretches of each file or setting whose meaning is no ground for a fault."""
+        return {source: file.doubts for source, file in (*self.files, *self.settings) if file.doubts}
 
 
 def read_source(path: str | Path) -> Source:
