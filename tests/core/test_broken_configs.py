@@ -62,6 +62,11 @@ class circle(Config):
     width: int = size(derive=lambda self, context: self.width, says="width")
 
 
+@component("norm:acme.advises", module="torch.nn:Identity")
+class advises(Config):
+    width: int = size(derive=lambda self, context: Problem(field="", message="odd", severity="warning"), says="dim")
+
+
 @component("norm:acme.around", module="torch.nn:Identity")
 class around(Config):
     norm: Config = part("norm", default="layer")
@@ -134,6 +139,7 @@ FAULTS = {
     "wordless": "check: TypeError: a Problem has texts, and a tuple of texts for related; ",
     "derives": "derive of width: KeyError: 'width'",
     "circle": "derive of width: norm:acme.circle derives its field width from itself",
+    "advises": "derive of width: norm:acme.advises derives width as a warning; only a check can warn",
     "around": "inside: OSError: no such thing",
     "nowhere": "inside: TypeError: it returns a Context, such as context.with_(…); None arrived",
 }

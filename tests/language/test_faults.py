@@ -197,3 +197,80 @@ def test_python_meets_the_limit_of_layers() -> None:
     layers = 5_000 * model.block(attention=attention.gqa(heads=4), ffn=ffn.swiglu())
     config = model.decoder(dim=32, vocab=64, context=16, norm=norm.rms(), layers=layers)
     assert [each.field for each in config.problems(Context())] == ["layers"]
+
+
+HEDAS = "block { attention = gqa { hedas = 4 }, ffn = swigl }"
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        f"4 $ {HEDAS}",
+        f"4K * {HEDAS}",
+        f"nope * {HEDAS}",
+        f"{HEDAS} * 4",
+        f"4 + 2 * {HEDAS}",
+        f"cycle({HEDAS}, to = 1K)",
+        f"2 * ({HEDAS} + {BLOCK}) - 1",
+    ],
+)
+@pytest.mark.parametrize("way", ["in its place", "through a let", "in a let that nothing uses"])
+def test_a_component_inside_a_faulty_value_is_checked(layers: str, way: str) -> None:
+    spec = decoder(layers=layers)
+    if way == "through a let":
+        spec = decoder(layers="stack", above=f"let stack = {layers}")
+    elif way == "in a let that nothing uses":
+        spec = decoder(above=f"let stack = {layers}")
+    found = [(each.code, pointed(each)) for each in faults(spec)]
+    assert {("E305", "hedas"), ("E304", "swigl")} <= set(found)
+    assert len(found) == 3
+
+
+def test_a_field_that_takes_no_component_says_nothing_of_one_in_a_faulty_value() -> None:
+    spec = decoder("dropout = 1K * block { attention = nope }")
+    assert places(spec) == {("E104", "1K")}
+
+
+@pytest.mark.parametrize(
+    ("statement", "instead"),
+    [
+        ("model.layers[1].attention.heads = 4", "model { layers[1] { attention { heads = 4 } } }"),
+        ("model.layers[0:2].ffn { hidden = 3 }", "model { layers[0:2] { ffn { … } } }"),
+        (f"model.norm = rms {{ eps = {'1' * 40} }}", "model { norm = … }"),
+    ],
+)
+def test_a_path_in_a_file_is_written_with_braces(statement: str, instead: str, tmp_path: Path) -> None:
+    own = fault(decoder() + statement + "\n")
+    assert own.help == f"write {instead} in a file that extends this one, or change the value itself"
+    assert fault(extending(tmp_path, statement)).help == f"write {instead}"
+
+
+def extending(folder: Path, statement: str) -> Path:
+    (folder / "base.llm").write_text(decoder(), encoding="utf-8")
+    (folder / "child.llm").write_text(f'llm 1\nextends "base.llm"\n{statement}\n', encoding="utf-8")
+    return folder / "child.llm"
+
+
+def test_the_braces_that_are_advised_do_what_was_meant(tmp_path: Path) -> None:
+    help = fault(extending(tmp_path, "model.layers[1].attention.heads = 8")).help
+    made = load(extending(tmp_path, help.removeprefix("write "))).model
+    assert [each.attention.heads for each in made.layers] == [4, 8]
+
+
+@pytest.mark.parametrize(
+    ("condition", "instead"),
+    [
+        ("model.dim >= 64", "change `model.dim` or the requirement"),
+        ("model.layers[1].attention.head_dim > d", "change `model.layers[1].attention.head_dim` (dim / heads), `d`"),
+        ("model.layers[0].attention.dropout > 0", "change `model.layers[0].attention.dropout` (inherited from model)"),
+        ("model.dropout > 0", "change `model.dropout` (a default) or the requirement"),
+        ("count(model.layers, gqa) == 3", "change `model.layers` or the requirement"),
+        ("1 > 2", "change the spec or the requirement"),
+    ],
+)
+def test_a_requirement_says_what_to_change(condition: str, instead: str) -> None:
+    found = fault(decoder(above="param d = 9") + f"require {condition}\n")
+    assert found.help.startswith(instead)
+    set_here = [related.span.source.text[related.span.start : related.span.end] for related in found.related]
+    expected = {"model.dim >= 64": ["32"], "count(model.layers, gqa) == 3": [f"2 * {BLOCK}"]}
+    assert set_here == expected.get(condition, ["d"] if "d" in condition.split() else [])

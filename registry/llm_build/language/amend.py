@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from llm_build.language.expressions import Evaluator, Where
 
 SAME_NAME_LIMIT = 256
+VALUE_SHOWN = 40
+"""A longer value is not repeated in help."""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -62,8 +64,9 @@ def read_body(evaluator: Evaluator, entries: Sequence[tuple[tree.Assign | tree.M
 def _read_entry(evaluator: Evaluator, entry: tree.Assign | tree.Merge, where: Where) -> Change | None:
     target, place = entry.target, where.span(entry.target)
     if len(target.steps) != 1 or target.slot is not None:
-        rest = ".".join(step.name for step in target.steps[1:])
-        advice = f"write {target.steps[0].name} {{ {rest} … }}"
+        advice = f"write {_nested(entry, where)}"
+        if where.file.field_value(target.steps[0].name) is not None:
+            advice += " in a file that extends this one, or change the value itself"
         evaluator.fault("E209", "a body names one field at a time", place, advice)
         return None
     step = target.steps[0]
@@ -79,6 +82,18 @@ def _read_entry(evaluator: Evaluator, entry: tree.Assign | tree.Merge, where: Wh
         return Change(step.name, place, layers, value=evaluator.evaluate(entry.value, where))
     inner = read_body(evaluator, [(each, where) for each in entry.body.entries])
     return Change(step.name, place, layers, inner=inner)
+
+
+def _nested(entry: tree.Assign | tree.Merge, where: Where) -> str:
+    """A field further in as bodies say it: `model { layers[1] { dropout = 0 } }`."""
+    text = where.file.source.text
+    *outer, last = (text[step.start : step.end] for step in entry.target.steps)
+    if isinstance(entry, tree.Merge):
+        written = f"{last} {{ … }}"
+    else:
+        value = text[entry.value.start : entry.value.end]
+        written = f"{last} = {value if len(value) <= VALUE_SHOWN and value.isprintable() else '…'}"
+    return "".join(f"{each} {{ " for each in outer) + written + " }" * len(outer)
 
 
 def _clash(evaluator: Evaluator, earlier: Change, later: Change) -> bool:

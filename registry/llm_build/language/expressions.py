@@ -25,6 +25,7 @@ from llm_build.language.values import (
     Wrong,
     beyond,
     described,
+    lost_in,
     shown,
     similar,
     too_many,
@@ -112,12 +113,15 @@ class Evaluator:
         self._depth += 1
         try:
             return method(node, where)
-        except Wrong as wrong:
-            return self.fault(wrong.code, wrong.message, span, wrong.help)
-        except Unbound as unbound:
-            return self.unbound(unbound.head)
+        except (Wrong, Unbound) as wrong:
+            return self._faulted(wrong, span)
         finally:
             self._depth -= 1
+
+    def _faulted(self, wrong: Wrong | Unbound, span: Span) -> Value:
+        if isinstance(wrong, Unbound):
+            return self.unbound(wrong.head)
+        return self.fault(wrong.code, wrong.message, span, wrong.help)
 
     def unbound(self, head: Head) -> Value:
         """A bare name stands where only a value can."""
@@ -174,20 +178,15 @@ class Evaluator:
         return Value(-exact if odd else exact, span)
 
     def _chain(self, node: tree.Chain, where: Where) -> Value:
-        result = self.evaluate(node.operands[0], where)
-        wrong: Wrong | Unbound | None = None
-        for operator, operand in zip(node.operators, node.operands[1:], strict=True):
+        result, *others = operands = [self.evaluate(each, where) for each in node.operands]
+        for operator, right in zip(node.operators, others, strict=True):
             # each has its faults, also where they do not go together
-            right = self.evaluate(operand, where)
-            if wrong or FAULTY in (result.data, right.data):
-                result = Value(FAULTY, where.span(node))
-                continue
+            if FAULTY in (result.data, right.data):
+                return Value(FAULTY, where.span(node), lost=lost_in(operands))
             try:
                 result = self._combine(operator, result, right, node, where)
-            except (Wrong, Unbound) as first:
-                wrong = first
-        if wrong:
-            raise wrong
+            except (Wrong, Unbound) as wrong:
+                return attrs.evolve(self._faulted(wrong, where.span(node)), lost=lost_in(operands))
         return result
 
     def _combine(self, operator: str, left: Value, right: Value, node: tree.Chain, where: Where) -> Value:
@@ -235,7 +234,7 @@ class Evaluator:
         binding.uses.append(span)
         value = self.value_of(binding)
         if value.data is FAULTY:
-            return Value(FAULTY, span)
+            return Value(FAULTY, span, lost=value.lost)
         value = value.used_at(span, first.name, binding.place)
         return self._follow(value, node, where)
 
@@ -333,7 +332,7 @@ class Evaluator:
         if len(named) < len(pairs):
             raise Wrong(f"{name} is given an argument twice", "keep one of the two", "E205")
         if any(each.data is FAULTY for each in (*plain, *named.values())):
-            return Value(FAULTY, span)
+            return Value(FAULTY, span, lost=lost_in(plain))
         if name == "cycle":
             return Value(self._cycle(plain, named), span)
         if named or not plain or (name == "sqrt" and len(plain) != 1):

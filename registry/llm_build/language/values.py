@@ -14,6 +14,7 @@ from llm_build.diagnostics import Related, Span
 
 LAYER_LIMIT = 4096
 DEPTH_LIMIT = 64
+LOST_LIMIT = 64
 BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -120,10 +121,23 @@ class Value:
     related: tuple[Related, ...] = ()
     home: Span | None = None
     """For a string: the literal itself, whose file a path is relative to."""
+    lost: tuple[Component, ...] = ()
+    """Of a faulty value: components that stand inside it, which are checked all the same."""
 
     def used_at(self, span: Span, name: str, place: Span) -> Value:
         """This value where a let or param of that name is used."""
         return attrs.evolve(self, span=span, via=name, related=(Related(f"`{name}` set here", place),))
+
+
+def lost_in(values: Iterable[Value]) -> tuple[Component, ...]:
+    """The components of values that came to nothing, each once."""
+    found: dict[int, Component] = {}
+    for value in values:
+        items = [each.data for each in value.data] if isinstance(value.data, tuple) else [value.data]
+        for each in (*items, *value.lost):
+            if isinstance(each, Component) and len(found) < LOST_LIMIT:
+                found[id(each)] = each
+    return tuple(found.values())
 
 
 def depth_of(value: Value) -> int:

@@ -245,8 +245,6 @@ class _Filling:
         if spec.derive is not None:
             derived = self._derived(name, spec.derive)
             if isinstance(derived, Problem):
-                if derived.severity is not Severity.ERROR:
-                    raise PluginError(f"{id_of(self.config)} derives {name} as a warning; only a check can warn")
                 self._add(derived)
                 raise _Faulty
             return self._accept(name, spec, self._named(spec, derived)), Origin("derived", spec.says)
@@ -254,7 +252,10 @@ class _Filling:
 
     def _derived(self, name: str, derive: Callable[[Any, Context], Any]) -> Any:
         try:
-            return derive(self.view, self.context)
+            derived = derive(self.view, self.context)
+            if isinstance(derived, Problem) and derived.severity is not Severity.ERROR:
+                raise PluginError(f"{id_of(self.config)} derives {name} as a warning; only a check can warn")
+            return derived
         except (_Faulty, MissingContext):
             raise
         except (Exception, SystemExit) as fault:

@@ -68,7 +68,8 @@ class Lowering:
     def check_let(self, binding: Binding) -> None:
         """Even an unused let must name a component of some slot, and fields that a component of that name has."""
         if binding.value is not None and not binding.uses:
-            self._check_unused(binding.value.data)
+            for each in (binding.value.data, *binding.value.lost):
+                self._check_unused(each)
 
     def _check_unused(self, data: Any) -> None:
         if isinstance(data, tuple):
@@ -117,6 +118,9 @@ class Lowering:
 
     def _plain_or_part(self, spec: FieldSpec, name: str, setting: Setting, path: str) -> Any:
         value = setting.value
+        if isinstance(spec.kind, PartKind | PartsKind):
+            for each in value.lost:
+                self._part(Value(each, each.span), spec.kind.slot, spec, name, path)
         if value.data is FAULTY or (value.data is None and spec.optional):
             return value.data
         if isinstance(spec.kind, PartKind):

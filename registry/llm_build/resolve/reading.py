@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -68,15 +69,16 @@ def read(source: Source, settings: Sequence[str] = (), *, measure: Measure | Non
         filled, found = None, [each for each in lowering.faults if each.code not in NEEDS_THE_WHOLE]
     found = [*evaluated.faults, *certain(found, evaluated.doubts)]
     whole = filled if not _faulty(found) else None
+    place = None if whole is None else partial(span_at, whole, lowering=lowering, filler=filler)
     found += certain([placed(each, lowering, filler) for each in filler.warnings], evaluated.doubts)
     if whole is not None:
         # a misspelt use would make the name that was meant look unused
         found += advice(evaluated, registry)
-        found += check_rules(whole, registry, lambda path: span_at(whole, path, lowering, filler))
+        found += check_rules(whole, registry, place)
     if evaluated.requires:
         from llm_build.resolve.requires import check_requires  # most specs require nothing
 
-        found += certain(check_requires(evaluated, whole, filler.contexts, measure), evaluated.doubts)
+        found += certain(check_requires(evaluated, whole, filler.contexts, measure, place), evaluated.doubts)
     if any("allow:" in each.source.text for each in evaluated.evaluator.files):
         from llm_build.resolve.allowed import unsilenced  # most specs silence nothing
 

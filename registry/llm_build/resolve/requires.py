@@ -18,6 +18,8 @@ from llm_build.language.operators import Unbound, truth
 from llm_build.language.values import FAULTY, Head, Value, Wrong, beyond, shown, similar
 from llm_build.language.words import ROOTS
 from llm_build.registry import installed
+from llm_build.resolve.rules import Place
+from llm_build.resolve.unmet import set_where, to_change
 
 Measure = Callable[[str, Config, Context, Any], int]
 """(what, a filled part, its context, the filled spec) → params, flops or memory; `Wrong` where it cannot say."""
@@ -107,12 +109,16 @@ class Conditions(Evaluator):
 
 
 def check_requires(
-    evaluated: Evaluated, spec: Config | None, contexts: Mapping[int, Context], measure: Measure | None = None
+    evaluated: Evaluated,
+    spec: Config | None,
+    contexts: Mapping[int, Context],
+    measure: Measure | None = None,
+    place: Place | None = None,
 ) -> list[Diagnostic]:
     """Decide every `require`. One that needs a measurement is noted as decided at build where `measure` is None.
 
     `spec` is None where it is faulty: then only what does not hang on it is checked. `contexts` gives the context that
-    each filled config of the spec (by its id) was filled in.
+    each filled config of the spec (by its id) was filled in, `place` where what a path names was written.
     """
     conditions = Conditions(evaluated, spec, contexts, measure)
     found: list[Diagnostic] = []
@@ -123,7 +129,7 @@ def check_requires(
         try:
             value = conditions.evaluate(node.condition, where)
             if value.data is not FAULTY and not truth(value.data, "`require`"):
-                found.append(_failed(conditions, node, where, str(why)))
+                found.append(_failed(conditions, node, where, str(why), place))
         except Undecided:
             found.append(Diagnostic(code="N301", message="this requirement is decided at build", span=span))
         except Unbound as unbound:
@@ -133,14 +139,17 @@ def check_requires(
     return [*found, *conditions.faults]
 
 
-def _failed(conditions: Conditions, node: tree.Require, where: Where, why: str) -> Diagnostic:
+def _failed(
+    conditions: Conditions, node: tree.Require, where: Where, why: str, place: Place | None
+) -> Diagnostic:
     arrived = ""
     if isinstance(node.condition, tree.Chain) and len(node.condition.operands) == 2:
         left, right = (_readable(conditions.evaluate(each, where).data) for each in node.condition.operands)
         arrived = f"; {left} {node.condition.operators[0]} {right} arrived"
     message = "this requirement must hold" + (f": {why}" if why else "") + arrived
-    span = where.span(node.condition)
-    return Diagnostic(code="E309", message=message, span=span, help="change the spec or the requirement")
+    span, help = where.span(node.condition), to_change(node.condition, where, conditions.spec)
+    related = tuple(set_where(node.condition, where, conditions, place))
+    return Diagnostic(code="E309", message=message, span=span, help=help, related=related)
 
 
 def _readable(data: Any) -> str:
