@@ -319,7 +319,7 @@ def test_what_only_the_eager_kernel_has_trains_in_bfloat16(texts: Path, tmp_path
 def test_a_run_needs_nothing_but_itself(texts: Path, tmp_path: Path) -> None:
     tokenizer = tmp_path / "tokenizer.json"
     small_tokenizer().save(tokenizer)
-    text = spec_text(texts, train=CALM, length="steps = 1, batch = 2")
+    text = spec_text(texts, train=CALM, length="steps = 1, batch = 2").replace("dim = 16", "dim = 16, vocab = 300")
     named = f'pretrained {{ file = "{tokenizer}", eos = "[eos]", pad = "[pad]" }}'
     train(load(text.replace("bpe { vocab = 300 }", named)), out=tmp_path / "run", device="cpu")
     tokenizer.unlink()

@@ -191,15 +191,13 @@ def test_a_changed_tokenizer_file_is_refused(half: Path, texts: Path, tmp_path: 
     file = tmp_path / "own.json"
     shutil.copy(half / "tokenizer.json", file)
     text = text_of(texts).replace("bpe { vocab = 300 }", f'pretrained {{ file = "{file}" }}')
+    text = text.replace("dim = 16", f"dim = 16, vocab = {Tokenizer.from_file(str(file)).get_vocab_size()}")
     place = tmp_path / "other"
     ended(text, place, 10)
     kept = file.read_text(encoding="utf-8")
     file.write_text(kept + "\n", encoding="utf-8")
     assert f"goes on with its tokenizer; {file} was changed" in refused(text, place)
     file.unlink()
-    text = text.replace(
-        "dim = 16", f"dim = 16, vocab = {Tokenizer.from_file(str(half / 'tokenizer.json')).get_vocab_size()}"
-    )
     assert trained(text, place, resume=True).outcome.steps == 12  # the run has its own copy
 
 

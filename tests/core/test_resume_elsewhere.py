@@ -85,6 +85,7 @@ def test_a_tokenizer_file_may_lie_elsewhere(half: Path, texts: Path, tmp_path: P
     for name in ("one.json", "two.json"):
         shutil.copy(half / "tokenizer.json", tmp_path / name)
     text = text_of(texts).replace("bpe { vocab = 300 }", f'pretrained {{ file = "{tmp_path}/one.json" }}')
+    text = text.replace("dim = 16", "dim = 16, vocab = 300")
     ended(text, tmp_path / "other", 10)
     (tmp_path / "one.json").unlink()
     assert trained(text.replace("one.json", "two.json"), tmp_path / "other", resume=True).outcome.steps == 12
