@@ -77,13 +77,30 @@ class Router(Protocol):
 
 @runtime_checkable
 class Position(Protocol):
-    """A position component does one of these; its capability says which: "rotary" or "additive"."""
+    """A position component does one of these; its capability says which: "rotary" or "additive".
+
+    One that rotates may have `score_factor`, a float that softmax attention multiplies its scale with; 1.0 where it has
+    none.
+    """
 
     def rotate(self, x: Tensor, positions: Tensor) -> Tensor:
         """rotary: x [B, T, H, E], positions [B, T] → [B, T, H, E]; applied to queries and to keys."""
 
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
         """additive: x [B, T, D], positions [B, T] → [B, T, D]; applied once, after the token embedding."""
+
+
+@runtime_checkable
+class Scaling(Protocol):
+    """How rotary positions are made to reach further than they were trained for."""
+
+    amplitude: float
+    """What cosines and sines are multiplied by."""
+    score_factor: float
+    """What the scores of the whole head are multiplied by, also those of dimensions that do not rotate."""
+
+    def scaled(self, frequencies: Tensor, theta: float) -> Tensor:
+        """frequencies [R / 2] in radians a position, theta^(-2i / R) for pair i, in float32 or wider → [R / 2]."""
 
 
 @runtime_checkable
@@ -410,6 +427,7 @@ PROTOCOLS: Mapping[str, type] = {
     "ffn": FFN,
     "router": Router,
     "position": Position,
+    "scaling": Scaling,
     "mask": Mask,
     "attention": Attention,
     "placement": Placement,

@@ -17,7 +17,16 @@ VOCAB = 11
 CONTEXT = 64
 
 norms = st.sampled_from([norm.rms(), norm.rms(offset=True), norm.layer(), norm.layer(bias=False)])
-ropes = st.builds(position.rope, theta=st.sampled_from([100.0, 10_000.0]), interleaved=st.booleans())
+scalings = st.sampled_from(
+    [
+        None,
+        position.linear(factor=4),
+        position.llama3(factor=8, original=16),
+        position.yarn(factor=4, original=16),
+        position.yarn(factor=4, original=16, mscale_all=1, truncate=False),
+    ]
+)
+ropes = st.builds(position.rope, theta=st.sampled_from([100.0, 10_000.0]), interleaved=st.booleans(), scaling=scalings)
 additive = st.builds(position.sinusoidal, theta=st.sampled_from([100.0, 10_000.0])) | st.just(position.learned())
 plain_ffns = st.one_of(
     st.builds(ffn.swiglu, hidden=st.integers(1, 9), bias=st.booleans()),

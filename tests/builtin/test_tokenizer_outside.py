@@ -82,9 +82,7 @@ def test_without_a_project_a_spec_has_its_own_folder(project: Path) -> None:
     assert filled(spec(project, "own.json")).model.vocab == 3
 
 
-def test_a_text_belongs_to_the_project_of_the_working_directory(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_text_belongs_to_the_project_of_the_working_directory(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project / "specs")
     named = UNSTATED + 'tokenizer = pretrained { file = "../own.json" }\n'
     assert filled(named).model.vocab == 3

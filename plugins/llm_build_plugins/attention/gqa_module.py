@@ -47,7 +47,8 @@ class GroupedQueryAttention(nn.Module):
         self.position = config.part("position", context)
         self.mask = config.part("mask", context)
         self.sinks = nn.Parameter(torch.zeros(config.heads)) if config.sinks else None
-        self.scale, self.softcap, self.dropout = config.scale, config.softcap, config.dropout
+        self.scale = config.scale * getattr(self.position, "score_factor", 1.0)
+        self.softcap, self.dropout = config.softcap, config.dropout
         kept = Field((config.kv_heads, head_dim), reach=self.mask.window if self.mask.causal else None)
         self.state_spec = {"k": kept, "v": kept}
 

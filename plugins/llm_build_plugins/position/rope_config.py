@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llm_build import Config, Context, Problem, component, flag, number
+from llm_build import Config, Context, Problem, component, flag, number, part
 
 
 @component("position:rope", module="llm_build_plugins.position.rope_module:RoPE", capabilities=["rotary", "relative"])
@@ -21,10 +21,20 @@ class rope(Config):
     fraction: float = number(
         default=1, above=0, high=1, doc="the part of each head that rotates; the rest has no position"
     )
+    scaling: Config | None = part("scaling", optional=True, doc="how pairs turn slower, for a longer context")
 
     def rotated(self, head_dim: int) -> int:
         """How many dimensions of a head rotate."""
         return round(head_dim * self.fraction)
+
+    def check_theta(self, context: Context) -> Iterator[Problem]:
+        if self.scaling is not None and self.theta <= 1:
+            yield Problem(
+                field="theta",
+                message=f"positions are scaled where later pairs turn slower: theta must be above 1; {self.theta:g} arrived",
+                help="write theta = 10_000, or leave scaling out",
+                related=("scaling",),
+            )
 
     def check(self, context: Context) -> Iterator[Problem]:
         if context.head_dim is None:

@@ -23,15 +23,21 @@ class RoPE(WithFrequencies):
         self.rotated = config.rotated(self.head_dim)
         self.theta = config.theta
         self.interleaved = config.interleaved
+        self.scaling = config.part("scaling", context)
+        self.amplitude: float = getattr(self.scaling, "amplitude", 1.0)
+        self.score_factor: float = getattr(self.scaling, "score_factor", 1.0)
         self.register_buffer("frequencies", self._frequencies(torch.empty(0)), persistent=False)
 
     def rotate(self, x: Tensor, positions: Tensor) -> Tensor:
         """x [B, T, H, E], positions [B, T] → [B, T, H, E]."""
         angles = positions[..., None, None] * self.frequencies  # [B, T, 1, R]
-        cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+        cos, sin = self._amplified(angles.cos()).to(x.dtype), self._amplified(angles.sin()).to(x.dtype)
         turning, still = x.split((self.rotated, self.head_dim - self.rotated), dim=-1)
         turned = torch.addcmul(turning * cos, self._partners(turning), sin)
         return torch.cat((turned, still), dim=-1) if self.rotated < self.head_dim else turned
+
+    def _amplified(self, wave: Tensor) -> Tensor:
+        return wave if self.amplitude == 1 else wave * self.amplitude
 
     def _partners(self, x: Tensor) -> Tensor:
         """The other half of each pair, in its place."""
@@ -43,4 +49,6 @@ class RoPE(WithFrequencies):
     def _frequencies(self, like: Tensor) -> Tensor:
         """Radians a position [R]. The first of a pair is negative: its cosine is the same, its sine takes the minus."""
         angle = turns(self.theta, self.rotated, like)
+        if self.scaling is not None:
+            angle = self.scaling.scaled(angle, self.theta)
         return torch.stack((-angle, angle), dim=-1).flatten() if self.interleaved else torch.cat((-angle, angle))

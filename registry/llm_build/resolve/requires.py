@@ -139,9 +139,7 @@ def check_requires(
     return [*found, *conditions.faults]
 
 
-def _failed(
-    conditions: Conditions, node: tree.Require, where: Where, why: str, place: Place | None
-) -> Diagnostic:
+def _failed(conditions: Conditions, node: tree.Require, where: Where, why: str, place: Place | None) -> Diagnostic:
     arrived = ""
     if isinstance(node.condition, tree.Chain) and len(node.condition.operands) == 2:
         left, right = (_readable(conditions.evaluate(each, where).data) for each in node.condition.operands)
