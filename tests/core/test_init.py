@@ -114,9 +114,9 @@ def test_another_model_is_refused_before_the_data_is_read(first: Any, tmp_path: 
 
 def test_a_tokenizer_of_another_kind_is_refused(first: Any, texts: Path, tmp_path: Path) -> None:
     named = f'pretrained {{ file = "{first.run.directory.tokenizer}" }}'
+    text = spec_text(texts, **STILL).replace("dim = 16", "dim = 16, vocab = 300").replace("bpe { vocab = 300 }", named)
     with pytest.raises(RunError, match="the spec has another one: tokenizer is pretrained, not bpe: write it as in "):
-        text = spec_text(texts, **STILL).replace("dim = 16", "dim = 16, vocab = 300")
-        started(first, tmp_path / "run", text.replace("bpe { vocab = 300 }", named))
+        started(first, tmp_path / "run", text)
 
 
 def test_what_is_only_written_differently_is_the_same_tokenizer(first: Any, texts: Path, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def prepare(folder: Path) -> Path:
 
 def lay(text: str, project: Path) -> None:
     """Put a spec where `chain` finds it: as the base of another, and as a link between two. Nobody listens yet."""
-    spec = text.split(SETTING)[0]
+    spec = text.partition(SETTING)[0]
     first, _, rest = spec.partition("\n")
     for name, content in (("drawn", spec), ("middle", f'{first}\nextends "base.llm"\n{rest}')):
         (project / f"{name}.llm").write_bytes(content.encode("utf-8", errors="replace"))

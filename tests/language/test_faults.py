@@ -252,8 +252,8 @@ def extending(folder: Path, statement: str) -> Path:
 
 
 def test_the_braces_that_are_advised_do_what_was_meant(tmp_path: Path) -> None:
-    help = fault(extending(tmp_path, "model.layers[1].attention.heads = 8")).help
-    made = load(extending(tmp_path, help.removeprefix("write "))).model
+    advice = fault(extending(tmp_path, "model.layers[1].attention.heads = 8")).help
+    made = load(extending(tmp_path, advice.removeprefix("write "))).model
     assert [each.attention.heads for each in made.layers] == [4, 8]
 
 

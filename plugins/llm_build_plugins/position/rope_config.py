@@ -31,7 +31,7 @@ class rope(Config):
         if self.scaling is not None and self.theta <= 1:
             yield Problem(
                 field="theta",
-                message=f"positions are scaled where later pairs turn slower: theta must be above 1; {self.theta:g} arrived",
+                message=f"with scaling later pairs must turn slower: theta must be above 1; {self.theta:g} arrived",
                 help="write theta = 10_000, or leave scaling out",
                 related=("scaling",),
             )

@@ -43,7 +43,7 @@ class yarn(Config):
         if self.original <= least:
             yield Problem(
                 field="original",
-                message=f"original must be above 2π · beta_slow = {least:.3g}, or every pair is slow; {self.original} arrived",
+                message=f"original must be above 2π · beta_slow = {least:.3g}, or all is slow; {self.original} arrived",
                 help="write the context of training, or scaling = linear { … }",
             )
 

@@ -269,8 +269,8 @@ class _Filling:
                 return None
             why, instead = self.context.untold.get(spec.inherit or "", ("", ""))
             message = _required(self.config, name, spec) + (f"; {why}" if why else "")
-            help = self._example(name, spec) + (f", {instead}" if instead else "")
-            self._refuse(name, Refusal(message, help), "E303", at="")
+            advice = self._example(name, spec) + (f", {instead}" if instead else "")
+            self._refuse(name, Refusal(message, advice), "E303", at="")
         return self._accept(name, spec, self._named(spec, spec.default))
 
     def _named(self, spec: FieldSpec, value: Any) -> Any:
