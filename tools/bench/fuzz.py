@@ -53,7 +53,7 @@ def main() -> None:
         nonlocal count
         text = data.decode("utf-8", errors="replace")
         hostile.lay(text, project)
-        for target in hostile.TARGETS:
+        for target in hostile.targets(text):
             with watch(project):
                 target(text, project)
         count += 1
