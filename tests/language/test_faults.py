@@ -209,6 +209,7 @@ HEDAS = "block { attention = gqa { hedas = 4 }, ffn = swigl }"
         f"4K * {HEDAS}",
         f"nope * {HEDAS}",
         f"{HEDAS} * 4",
+        f"3 * (4K * {HEDAS})",
         f"4 + 2 * {HEDAS}",
         f"cycle({HEDAS}, to = 1K)",
         f"2 * ({HEDAS} + {BLOCK}) - 1",
