@@ -263,6 +263,7 @@ def test_the_braces_that_are_advised_do_what_was_meant(tmp_path: Path) -> None:
     [
         ("model.dim >= 64", "change `model.dim` or the requirement"),
         ("model.layers[1].attention.head_dim > d", "change `model.layers[1].attention.head_dim` (dim / heads), `d`"),
+        ("model.layers[2 - 2].attention.dropout > 0", "change `model.layers[2 - 2].attention.dropout` (inherited"),
         ("model.layers[0].attention.dropout > 0", "change `model.layers[0].attention.dropout` (inherited from model)"),
         ("model.dropout > 0", "change `model.dropout` (a default) or the requirement"),
         ("count(model.layers, gqa) == 3", "change `model.layers` or the requirement"),

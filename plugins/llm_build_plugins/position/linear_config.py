@@ -18,7 +18,9 @@ class linear(Config):
 
     factor: float = number(low=1, example=8, doc="how many times slower every pair turns")
     original: int | None = size(
-        high=2**30, optional=True, doc="the context of training, in tokens; a context beyond factor · original is told"
+        high=2**30,
+        optional=True,
+        doc="the context of training, in tokens; a longer context than factor · original is warned of",
     )
 
     def check_context(self, context: Context) -> Iterator[Problem]:

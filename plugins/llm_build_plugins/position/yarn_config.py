@@ -17,7 +17,7 @@ class yarn(Config):
     change is linear in the number of the pair, as in the authors' code; the paper has it linear in the turns. With
     m(a) = 1 + 0.1 a ln(factor), cosines and sines are multiplied by m(mscale) / m(mscale_all), and the scores of the
     whole head, also of what does not rotate, by m(mscale_all)².
-    Source: Peng et al. 2023, "YaRN: Efficient context window extension of large language models", sections 3.2 to 3.4;
+    Source: Peng et al. 2023, "YaRN: Efficient context window extension of large language models", sections 3.2 and 3.4;
     `mscale_all` is DeepSeek-V2's (2024, section 3.1.4, as released), `truncate = false` gpt-oss's.
     """
 

@@ -111,7 +111,7 @@ def text(**options: Any) -> Any:
 
 
 def path(**options: Any) -> Any:
-    """A path, relative to the file that holds the literal."""
+    """A path, relative to the file that holds the literal. A config opens it only where `context.may_read(path)`."""
     return _field(PathKind(), **options)
 
 

@@ -145,7 +145,7 @@ def _failed(conditions: Conditions, node: tree.Require, where: Where, why: str, 
         left, right = (_readable(conditions.evaluate(each, where).data) for each in node.condition.operands)
         arrived = f"; {left} {node.condition.operators[0]} {right} arrived"
     message = "this requirement must hold" + (f": {why}" if why else "") + arrived
-    span, advice = where.span(node.condition), to_change(node.condition, where, conditions.spec)
+    span, advice = where.span(node.condition), to_change(node.condition, where, conditions, conditions.spec)
     related = tuple(set_where(node.condition, where, conditions, place))
     return Diagnostic(code="E309", message=message, span=span, help=advice, related=related)
 

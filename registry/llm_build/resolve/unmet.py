@@ -15,13 +15,13 @@ from llm_build.resolve.rules import Place
 SHOWN = 3
 
 
-def to_change(node: tree.Expr, where: Where, spec: Config | None) -> str:
+def to_change(node: tree.Expr, where: Where, evaluator: Evaluator, spec: Config | None) -> str:
     """What to write instead, for help: `model.dim`, or what a value that nobody stated comes from."""
     names: dict[str, str] = {}
     for each in _references(node):
         if each.steps[0].name in ROOTS:
-            names[_written(each, where)] = _origin(each, spec)
-        elif each.steps[0].name in where.file.bindings:
+            names[_written(each, where)] = _origin(each, where, evaluator, spec)
+        elif evaluator.lookup(each.steps[0].name, where) is not None:
             names[_written(each, where)] = ""
     if not names:
         return "change the spec or the requirement"
@@ -61,15 +61,13 @@ def _written(node: tree.Reference, where: Where) -> str:
     return where.file.source.text[node.start : node.end]
 
 
-def _origin(node: tree.Reference, spec: Config | None) -> str:
-    """Where the value at a path comes from, in brackets, if nobody stated it there."""
+def _origin(node: tree.Reference, where: Where, evaluator: Evaluator, spec: Config | None) -> str:
+    """Where the value at a path comes from, in brackets, if nobody stated it there. The path was read before."""
     held: Any = spec
     for step in node.steps[:-1]:
         held = getattr(held, step.name, None)
-        if step.selector is not None:
-            number = step.selector.first
-            known = isinstance(held, tuple) and isinstance(number, tree.Number) and step.selector.stop is None
-            held = held[int(number.text)] if known and isinstance(number, tree.Number) else None
+        if step.selector is not None and isinstance(held, tuple):
+            held = held[evaluator.selection(step.selector, where)[0]]
     name = node.steps[-1].name
     if not isinstance(held, Config) or name not in field_specs(held):
         return ""
