@@ -29,6 +29,22 @@ def usual_mask(_config: Any, context: Any) -> str:
     return "causal" if context.causal else "full"
 
 
+def fits(mask: Config, position: Config | None, context: Context) -> Iterator[Problem]:
+    """What is wrong with the mask and the position of an attention over its own sequence."""
+    if context.causal and not can(mask, "causal"):
+        yield Problem(
+            field="mask",
+            message="here a position may see only itself and what came before; this mask shows what comes after",
+            help="write mask = causal",
+        )
+    if position is not None and not can(position, "rotary"):
+        yield Problem(
+            field="position",
+            message="attention takes a position that rotates queries and keys; this one does not",
+            help="write position = rope",
+        )
+
+
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SoftmaxAttention(Config):
     """Softmax attention over the keys of a sequence, or of a memory; subclasses say how many key heads there are."""
@@ -55,18 +71,7 @@ class SoftmaxAttention(Config):
         if context.memory is not None:
             yield from self._over_memory()
             return
-        if context.causal and not can(self.mask, "causal"):
-            yield Problem(
-                field="mask",
-                message="here a position may see only itself and what came before; this mask shows what comes after",
-                help="write mask = causal",
-            )
-        if self.position is not None and not can(self.position, "rotary"):
-            yield Problem(
-                field="position",
-                message="attention takes a position that rotates queries and keys; this one does not",
-                help="write position = rope",
-            )
+        yield from fits(self.mask, self.position, context)
 
     def check_head_dim(self, context: Context) -> Iterator[Problem]:
         if context.dim is None or context.dim < LARGE or self.head_dim % TILE == 0:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from llm_build_plugins.ffn.geglu_config import geglu as geglu
     from llm_build_plugins.ffn.mlp_config import mlp as mlp
     from llm_build_plugins.ffn.moe_config import moe as moe
+    from llm_build_plugins.ffn.router_config import sigmoid_groups as sigmoid_groups
     from llm_build_plugins.ffn.router_config import softmax_topk as softmax_topk
     from llm_build_plugins.ffn.router_config import topk_softmax as topk_softmax
     from llm_build_plugins.ffn.swiglu_config import swiglu as swiglu
@@ -26,6 +27,7 @@ llm_components, __getattr__ = plugin(
         "ffn:mlp": "llm_build_plugins.ffn.mlp_config:mlp",
         "ffn:moe": "llm_build_plugins.ffn.moe_config:moe",
         "ffn:swiglu": "llm_build_plugins.ffn.swiglu_config:swiglu",
+        "router:sigmoid_groups": "llm_build_plugins.ffn.router_config:sigmoid_groups",
         "router:softmax_topk": "llm_build_plugins.ffn.router_config:softmax_topk",
         "router:topk_softmax": "llm_build_plugins.ffn.router_config:topk_softmax",
     }

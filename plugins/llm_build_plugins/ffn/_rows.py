@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from llm_build_plugins.ffn._autocast import autocasts
+from llm_build_plugins._autocast import autocasts
 from llm_build_plugins.ffn._moves import Collect, Spread
 from llm_build_plugins.ffn._products import Blocked, Grouped, Sliced
 

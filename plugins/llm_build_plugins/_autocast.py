@@ -1,6 +1,8 @@
-"""Whether autocast acts on a kind of device."""
+"""Whether autocast acts on a kind of device, and arithmetic that it leaves alone."""
 
 from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -8,6 +10,11 @@ import torch
 def autocasts(device: str) -> bool:
     """True inside of `torch.autocast(device)`."""
     return _has_autocast(device) and torch.is_autocast_enabled(device)
+
+
+def without_autocast(device: str) -> AbstractContextManager[object]:
+    """What is computed inside keeps the dtype that it has."""
+    return torch.autocast(device, enabled=False) if autocasts(device) else nullcontext()
 
 
 # torch 2.11 cannot trace the question
