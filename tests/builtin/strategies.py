@@ -48,9 +48,18 @@ def routers(draw: st.DrawFn, experts: int) -> Config:
         "bias": draw(st.booleans()),
         "balance": draw(st.sampled_from([0.0, 0.1])),
     }
-    if draw(st.booleans()):
-        return ffn.topk_softmax(**common)
-    return ffn.softmax_topk(normalise=draw(st.booleans()), **common)
+    kind = draw(st.sampled_from([ffn.topk_softmax, ffn.softmax_topk, ffn.sigmoid_groups]))
+    if kind is ffn.softmax_topk:
+        return kind(normalise=draw(st.booleans()), **common)
+    return kind(**common, **(draw(grouped(experts, common["k"])) if kind is ffn.sigmoid_groups else {}))
+
+
+@st.composite
+def grouped(draw: st.DrawFn, experts: int, k: int) -> dict[str, float]:
+    """Equal groups of experts, as few of them kept as hold k."""
+    groups = draw(st.sampled_from([each for each in range(1, experts + 1) if experts % each == 0]))
+    keep = draw(st.integers(-(-k * groups // experts), groups))
+    return {"groups": groups, "keep": keep, "scale": draw(st.sampled_from([1.0, 2.5]))}
 
 
 @st.composite
@@ -84,11 +93,46 @@ def attentions(draw: st.DrawFn, masks: st.SearchStrategy[Config | None] = masks)
     return attention.gqa(heads=kv_heads * group, kv_heads=kv_heads, **common)
 
 
+@st.composite
+def latents(draw: st.DrawFn) -> Config:
+    """Multi-head latent attention, with narrow latents and wide ones: those are absorbed, these expanded."""
+    mask = draw(masks)
+    return attention.mla(
+        heads=draw(st.integers(1, 3)),
+        q_rank=draw(st.none() | st.integers(1, 4)),
+        kv_rank=draw(st.integers(1, 6)),
+        nope=draw(st.integers(1, 3)),
+        rope=draw(st.sampled_from([2, 4])),
+        v=draw(st.integers(1, 3)),
+        norm=draw(norms),
+        **({} if mask is None else {"mask": mask}),
+    )
+
+
+@st.composite
+def recurrences(draw: st.DrawFn) -> Config:
+    """The gated delta rule with heads of all widths."""
+    heads = draw(st.integers(1, 2))
+    return attention.gated_delta(
+        heads=heads,
+        value_heads=heads * draw(st.integers(1, 2)),
+        head_dim=draw(st.integers(1, 3)),
+        value_dim=draw(st.integers(1, 3)),
+        conv=draw(st.integers(2, 4)),
+        norm=draw(norms),
+    )
+
+
+def mixers() -> st.SearchStrategy[Config]:
+    """All that mixes a sequence of its own and sees nothing of what comes after."""
+    return attentions() | latents() | recurrences()
+
+
 blocks = st.builds(
     model.block,
     placement=st.sampled_from([model.pre(), model.post()]),
     norm=norms,
-    attention=attentions(),
+    attention=mixers(),
     ffn=ffns,
 )
 
@@ -113,13 +157,13 @@ def encoder_decoders(draw: st.DrawFn) -> Config:
     """An encoder–decoder of one or two layers a stack; some of the decoder's read the source, one at least."""
     shared = {"placement": draw(st.sampled_from([model.pre(), model.post()])), "norm": draw(norms)}
     encoder = [
-        model.block(attention=draw(attentions()), ffn=draw(plain_ffns), **shared)
+        model.block(attention=draw(attentions() | latents()), ffn=draw(plain_ffns), **shared)
         for _ in range(draw(st.integers(1, 2)))
     ]
-    first = model.block(attention=draw(attentions()), cross=draw(attentions(st.none())), ffn=draw(plain_ffns), **shared)
+    first = model.block(attention=draw(mixers()), cross=draw(attentions(st.none())), ffn=draw(plain_ffns), **shared)
     decoder = [
         first,
-        *([model.block(attention=draw(attentions()), ffn=draw(plain_ffns), **shared)] if draw(st.booleans()) else []),
+        *([model.block(attention=draw(mixers()), ffn=draw(plain_ffns), **shared)] if draw(st.booleans()) else []),
     ]
     return model.encoder_decoder(
         dim=draw(st.integers(2, 9)),

@@ -27,10 +27,23 @@ def made(config: Config, experts: int, dtype: torch.dtype = torch.float64, seed:
 def by_hand(router: torch.nn.Module, config: Config, x: Tensor) -> tuple[list[float], list[int]]:
     """x [D] → the weights and the experts of one position, largest first."""
     logits = (router.linear.weight @ x + (router.linear.bias if config.bias else 0)).tolist()
+    if isinstance(config, ffn.sigmoid_groups):
+        return in_groups(config, [1 / (1 + math.exp(-each)) for each in logits], router.correction.tolist())
     chosen = sorted(range(len(logits)), key=lambda each: -logits[each])[: config.k]
     among = chosen if isinstance(config, ffn.topk_softmax) or config.normalise is True else range(len(logits))
     total = sum(math.exp(logits[each]) for each in among)
     return [math.exp(logits[each]) / total for each in chosen], chosen
+
+
+def in_groups(config: Config, scores: list[float], correction: list[float]) -> tuple[list[float], list[int]]:
+    """The weights and the experts by scores [X] and what corrects them, largest first."""
+    preferred = [score + more for score, more in zip(scores, correction, strict=True)]
+    size = len(scores) // config.groups
+    groups = [range(first, first + size) for first in range(0, len(scores), size)]
+    groups.sort(key=lambda group: -sum(sorted((preferred[each] for each in group), reverse=True)[:2]))
+    allowed = [each for group in groups[: config.keep] for each in group]
+    chosen = sorted(allowed, key=lambda each: -preferred[each])[: config.k]
+    return [config.scale * scores[each] / sum(scores[each] for each in chosen) for each in chosen], chosen
 
 
 @law
@@ -40,6 +53,8 @@ def test_each_position_goes_where_its_largest_logits_are(
 ) -> None:
     config = data.draw(routers(experts))
     router = made(config, experts, seed=seed)
+    if isinstance(config, ffn.sigmoid_groups):
+        router.correction.normal_(std=0.3)
     x = torch.randn(positions, DIM, dtype=torch.float64)
     weights, chosen, _ = router(x)
     assert weights.shape == chosen.shape == (positions, config.k)
@@ -171,3 +186,67 @@ model = decoder {
 def test_a_router_says_what_it_needs_to_know() -> None:
     with pytest.raises(SpecError, match="experts is not known here"):
         ffn.topk_softmax(k=1).build(Context(dim=DIM))
+
+
+def test_a_correction_moves_the_choice_and_no_weight_and_nothing_moves_it() -> None:
+    router = made(ffn.sigmoid_groups(k=2, scale=2.5, balance=0.1), experts=4)
+    x = torch.randn(9, DIM, dtype=torch.float64)
+    router.correction.copy_(torch.tensor([0.0, 9.0, 0.0, 9.0]))
+    weights, chosen, losses = router(x)
+    assert (chosen.sort(-1).values == torch.tensor([1, 3])).all()
+    scores = (x @ router.linear.weight.T).sigmoid().gather(-1, chosen)
+    torch.testing.assert_close(weights, 2.5 * scores / scores.sum(-1, keepdim=True))
+    torch.testing.assert_close(weights.sum(-1), torch.full((9,), 2.5, dtype=torch.float64))
+    (weights.square().sum() + losses["balance"]).backward()
+    assert router.correction.tolist() == [0, 9, 0, 9]
+    assert not router.correction.requires_grad
+
+
+def test_a_correction_is_saved_with_the_weights_and_as_wide_as_float32() -> None:
+    narrow = made(ffn.sigmoid_groups(k=1), 3, torch.bfloat16)
+    assert narrow.correction.dtype == torch.float32
+    assert set(narrow.state_dict()) == {"linear.weight", "correction"}
+    other = made(ffn.sigmoid_groups(k=1), 3, torch.bfloat16)
+    narrow.correction.copy_(torch.tensor([8.001, 8.002, 8.003]))
+    other.load_state_dict(narrow.state_dict())
+    assert other(torch.zeros(1, DIM, dtype=torch.bfloat16))[1].tolist() == [[2]]
+
+
+def test_scores_that_are_all_zero_give_finite_weights_and_gradients() -> None:
+    router = made(ffn.sigmoid_groups(k=2, bias=True, balance=1), experts=4)
+    with torch.no_grad():
+        router.linear.bias.fill_(-1e4)
+    weights, _, losses = router(torch.randn(3, DIM, dtype=torch.float64))
+    (weights.sum() + losses["balance"]).backward()
+    assert weights.isfinite().all()
+    assert router.linear.weight.grad.isfinite().all()
+
+
+def test_balance_of_sigmoid_scores_is_that_of_their_shares() -> None:
+    router = made(ffn.sigmoid_groups(k=1, balance=0.5), experts=3)
+    x = torch.randn(8, DIM, dtype=torch.float64)
+    _, chosen, losses = router(x)
+    scores = (x @ router.linear.weight.detach().T).sigmoid()
+    shares = torch.bincount(chosen.flatten(), minlength=3) / 8
+    expected = 0.5 * 3 * (shares * (scores / scores.sum(-1, keepdim=True)).mean(0)).sum()
+    torch.testing.assert_close(losses["balance"].detach(), expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "message", "help"),
+    [
+        ({"k": 1, "groups": 4}, "groups", "groups must divide experts = 6; 4 arrived", "groups may be 1, 2, 3, 6"),
+        ({"k": 1, "groups": 2, "keep": 3}, "keep", "keep must be at most groups = 2; 3 arrived", "from 1 to 2"),
+        (
+            {"k": 3, "groups": 3, "keep": 1},
+            "k",
+            "k must be at most the 2 experts of 1 groups; 3 arrived",
+            "a smaller k, or keep = 2 groups",
+        ),
+        ({"k": 7, "groups": 3, "keep": 1}, "k", "k must be at most experts = 6; 7 arrived", "k may be from 1 to 6"),
+    ],
+)
+def test_groups_that_cannot_be_are_faults(options: dict[str, int], field: str, message: str, help: str) -> None:
+    (found,) = ffn.sigmoid_groups(**options).problems(Context(dim=DIM, experts=6))
+    assert (found.field, found.message) == (field, message)
+    assert help in found.help

@@ -84,6 +84,38 @@ def test_lengths_that_grow_past_many_spans_compile_once_more(cache: str, decoder
     assert counter.frame_count == 2, "one graph for the first length in use, one for any other"
 
 
+MIXERS = {
+    "latent": attention.mla(heads=2, kv_rank=8, nope=2, rope=2),
+    "recurrent": attention.gated_delta(heads=2, value_heads=4),
+}
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_so_it_is_with_what_keeps_no_keys(name: str) -> None:
+    block = model.block(attention=MIXERS[name], ffn=ffn.swiglu())
+    decoder = build(
+        model.decoder(dim=8, vocab=11, context=128, position=position.rope(), norm=norm.rms(), layers=2 * block),
+        dtype=torch.float64,
+    )
+    counter, tokens = CompileCounter(), torch.randint(11, (ROWS, PROMPT + STEPS))
+    compiled = torch.compile(decoder, fullgraph=True, backend=counter)
+    torch.testing.assert_close(compiled(tokens), decoder(tokens), rtol=0, atol=0)
+    compiled(tokens).sum().backward()
+    state, count = make_state(decoder, ROWS, PROMPT + STEPS), torch.ones(ROWS, dtype=torch.int64)
+    kept = [each.data_ptr() for layer in state.views for view in layer.values() for each in view.sequence.values()]
+    with torch.no_grad():
+        state.reserve(PROMPT)
+        steps = [compiled(tokens[:, :PROMPT], state)]
+        for place in range(PROMPT, PROMPT + STEPS):
+            state.reserve(1)
+            steps.append(compiled(tokens[:, place : place + 1], state, count=count))
+        torch.testing.assert_close(torch.cat(steps, 1), decoder(tokens), rtol=1e-9, atol=1e-10)
+    assert counter.frame_count == 3
+    assert kept == [
+        each.data_ptr() for layer in state.views for view in layer.values() for each in view.sequence.values()
+    ]
+
+
 def layers(cross: bool) -> tuple[Config, ...]:
     read = {"cross": attention.mha(heads=2)} if cross else {}
     return 2 * model.block(attention=attention.mha(heads=2), ffn=ffn.mlp(), **read)

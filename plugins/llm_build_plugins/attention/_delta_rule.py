@@ -66,11 +66,13 @@ def many(
 def chunks(x: Tensor, size: int) -> Tensor:
     """[B, T, H, …] → [B, H, N, C, …], with zeros behind the last token."""
     more = -x.shape[1] % size
-    return pad(x.transpose(1, 2), (0, 0, 0, more)).unflatten(2, (-1, size))
+    padded: Tensor = pad(x.transpose(1, 2), (0, 0, 0, more)).unflatten(2, (-1, size))
+    return padded
 
 
 def decays(decay: Tensor, together: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
-    """log α [B, H, N, C] → how much is left at i of what came at j ≤ i [B, H, N, C, C], and of the state before [.., C].
+    """log α [B, H, N, C] → how much is left at i of what came at j ≤ i [B, H, N, C, C], and of the state before its
+    chunk [B, H, N, C].
 
     Nothing is left across segments. Logarithms are added up from each j on, so that a strong decay before it costs no
     digits, and are hidden before they are raised, so that nothing overflows.

@@ -35,12 +35,11 @@ class ShortConvolution(nn.Module):
         weight = self.weight.to(torch.promote_types(x.dtype, torch.float32))
         before = weight.shape[1] - 1
         length = x.shape[1] - before
-        around = None if segments is None else nn.functional.pad(segments, (before, 0), value=-1)
         y = x[:, before:] * weight[:, before]
         for tap in range(before):
             seen = x[:, tap : tap + length]
-            if around is not None:
-                seen = seen.where((around[:, tap : tap + length] == segments)[..., None], 0)
+            if segments is not None:
+                seen = seen.where(goes_on(segments, before - tap)[..., None], 0)
             y = y + seen * weight[:, tap]
         return nn.functional.silu(y)
 
@@ -51,3 +50,8 @@ class ShortConvolution(nn.Module):
             return x[:, x.shape[1] - before :]
         place = count[:, None] + torch.arange(before, device=x.device)
         return x.gather(1, place[..., None].expand(-1, -1, x.shape[-1]))
+
+
+def goes_on(segments: Tensor, back: int) -> Tensor:
+    """Whether a place is of the segment that stood `back` places before it [B, T]; none stood before the first."""
+    return nn.functional.pad(segments, (back, 0), value=-1)[:, : segments.shape[1]].eq(segments)

@@ -1,7 +1,7 @@
 """Multi-head latent attention.
 
-Legend: B rows, T positions, S stored positions, D model dim, H heads, R width of the latent, N numbers of a head that do
-not rotate, P that do, E = N + P, V width of a value.
+Legend: B rows, T positions, S stored positions, D model dim, Q width of queries or of their latent, H heads, R width of
+the latent, N numbers of a head that do not rotate, P that do, E = N + P, V width of a value.
 """
 
 from __future__ import annotations

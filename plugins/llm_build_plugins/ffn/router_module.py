@@ -105,7 +105,8 @@ class SigmoidGroups(Router):
         grouped = scores.unflatten(-1, (self.groups, -1))  # [N, groups, X / groups]
         best = grouped.topk(min(2, grouped.shape[-1])).values.sum(-1).topk(self.keep).indices
         outside = torch.ones_like(grouped[..., 0], dtype=torch.bool).scatter(-1, best, False)
-        return grouped.masked_fill(outside[..., None], float("-inf")).flatten(-2)
+        allowed: Tensor = grouped.masked_fill(outside[..., None], float("-inf")).flatten(-2)
+        return allowed
 
 
 def imbalance(chances: Tensor, experts: Tensor) -> Tensor:
