@@ -1,4 +1,4 @@
-"""The gated delta rule: its equation, by chunks and by tokens, and what it keeps."""
+"""Gated DeltaNet around its rule: convolution, gates, documents, padding, and what it keeps."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from torch import Tensor
 
 from llm_build import VECTOR, Config, Context, Step, build, make_state, parameter_groups
 from llm_build_plugins import attention, ffn, model, norm
-from llm_build_plugins.attention._delta_rule import CHUNK, many, one
+from llm_build_plugins.attention._delta_rule import CHUNK
 from llm_build_plugins.attention.gated_delta_module import segments_of
+from tests.builtin.recurrence import CLOSE, by_hand
 from tests.builtin.strategies import VOCAB, random_tokens, recurrences
 from tests.laws import law
 
 DIM = 6
-CLOSE = {"rtol": 1e-9, "atol": 1e-10}
-lengths = st.integers(1, 14)
-sizes = st.integers(1, 6)
 seeds = st.integers(0, 2**16)
 
 
@@ -30,106 +28,6 @@ def made(config: Config, dtype: torch.dtype = torch.float64, seed: int = 1) -> A
 
 def whole(rows: int, length: int, **told: Tensor) -> Step:
     return Step.begin(torch.zeros(rows, length, dtype=torch.int64), **told)
-
-
-def drawn(rows: int, length: int, seed: int, strength: float = 3.0) -> tuple[Tensor, ...]:
-    """q, k, v, log α, β and a state, as `many` takes them, for 2 heads of width 3 and 4."""
-    chance = torch.Generator().manual_seed(seed)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, dtype=torch.float64, generator=chance)
-
-    q, k, v = normal(rows, length, 2, 3), normal(rows, length, 2, 3), normal(rows, length, 2, 4)
-    decay, beta = -strength * normal(rows, length, 2).abs(), normal(rows, length, 2).sigmoid()
-    return q, k / k.norm(dim=-1, keepdim=True), v, decay, beta, normal(rows, 2, 3, 4)
-
-
-def by_hand(
-    q: Tensor, k: Tensor, v: Tensor, decay: Tensor, beta: Tensor, state: Tensor, begins: Any = ()
-) -> tuple[Tensor, Tensor]:
-    """The equation of section 3.1 as printed, with S [V, E]; before the places in `begins` it is 0."""
-    state, eye, ys = state.mT, torch.eye(k.shape[-1], dtype=k.dtype), []
-    for t in range(q.shape[1]):
-        if t in begins:
-            state = torch.zeros_like(state)
-        column = k[:, t, :, :, None]
-        share = beta[:, t, :, None, None]
-        alpha = decay[:, t, :, None, None].exp()
-        state = alpha * state @ (eye - share * column @ column.mT) + share * v[:, t, :, :, None] @ column.mT
-        ys.append((state @ q[:, t, :, :, None])[..., 0])
-    return torch.stack(ys, 1), state.mT
-
-
-@law
-@given(st.integers(1, 2), lengths, sizes, seeds)
-def test_by_chunks_of_any_size_it_is_the_recurrence(rows: int, length: int, size: int, seed: int) -> None:
-    given = drawn(rows, length, seed)
-    torch.testing.assert_close(many(*given, size=size), by_hand(*given), **CLOSE)
-
-
-@law
-@given(st.integers(1, 2), seeds)
-def test_for_one_token_it_is_the_recurrence(rows: int, seed: int) -> None:
-    given = drawn(rows, 1, seed)
-    torch.testing.assert_close(one(*given), by_hand(*given), **CLOSE)
-
-
-@law
-@given(lengths, sizes, seeds)
-def test_its_gradients_are_those_of_the_recurrence(length: int, size: int, seed: int) -> None:
-    given = [each.requires_grad_() for each in drawn(1, length, seed)]
-    found = []
-    for y, state in (many(*given, size=size), by_hand(*given)):
-        found.append(torch.autograd.grad(y.sin().sum() + state.cos().sum(), given))
-    torch.testing.assert_close(*found, **CLOSE)
-
-
-@law
-@given(lengths, sizes, seeds, st.data())
-def test_where_a_segment_begins_the_state_is_zero(length: int, size: int, seed: int, data: st.DataObject) -> None:
-    begins = data.draw(st.sets(st.integers(1, length)))
-    segments = torch.tensor([sum(begin <= t for begin in begins) for t in range(length)])[None]
-    given = [each.requires_grad_() for each in drawn(1, length, seed)]
-    found = []
-    for y, state in (many(*given, segments=segments, size=size), by_hand(*given, begins=begins)):
-        found.append((y, state, *torch.autograd.grad(y.sin().sum() + state.cos().sum(), given)))
-    torch.testing.assert_close(*found, **CLOSE)
-
-
-@law
-@given(st.integers(2, 9), sizes, seeds, st.data())
-def test_a_token_without_decay_and_share_changes_nothing(
-    length: int, size: int, seed: int, data: st.DataObject
-) -> None:
-    q, k, v, decay, beta, state = drawn(1, length, seed)
-    real = data.draw(st.integers(0, length - 1))
-    decay[:, real:], beta[:, real:] = 0, 0
-    _, after = many(q, k, v, decay, beta, state, size=size)
-    _, expected = by_hand(*(each[:, :real] for each in (q, k, v, decay, beta)), state) if real else (None, state)
-    torch.testing.assert_close(after, expected, **CLOSE)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_gates_that_forget_everything_overflow_nothing_and_cost_no_digits(dtype: torch.dtype) -> None:
-    given = drawn(2, 3 * CHUNK + 5, seed=3)
-    decay = given[3]
-    decay[:, ::3] = -1e6
-    decay[:, 1::3] = -1e-3
-    expected = by_hand(*given)
-    narrow = [each.to(dtype).requires_grad_() for each in given]
-    y, state = many(*narrow)
-    precision = CLOSE if dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-5}
-    torch.testing.assert_close((y.double(), state.double()), expected, **precision)
-    assert all(each.isfinite().all() for each in torch.autograd.grad(y.square().sum(), narrow))
-
-
-def test_equal_keys_without_decay_stay_exact_over_many_chunks() -> None:
-    # the inverse of a chunk's triangle, taken by powers, would lose all digits here
-    q, k, v, decay, beta, state = drawn(1, 4 * CHUNK, seed=1)
-    k[:], decay[:], beta[:] = k[:, :1], 0, 1
-    torch.testing.assert_close(
-        many(q, k, v, decay, beta, state), by_hand(q, k, v, decay, beta, state), rtol=1e-9, atol=1e-9
-    )
 
 
 def mixed(module: Any, config: Any, x: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from llm_build import Config, Context, Step, build, component, make_state
+from llm_build import Config, Context, Step, build, component, load, make_state
+from llm_build.cost import parameters
 from llm_build_plugins import attention, ffn, model, norm, position
 from tests.builtin.strategies import VOCAB, latents, random_tokens, ropes
 from tests.laws import law
@@ -191,6 +192,33 @@ def test_it_has_the_weights_of_deepseek_v3_and_of_v2_lite() -> None:
     )
     # q, kv_a, its norm, kv_b, o of deepseek-ai/DeepSeek-V2-Lite
     assert count(2048, heads=16) == 2048 * 16 * 192 + 2048 * 576 + 512 + 512 * 16 * 256 + 16 * 128 * 2048
+
+
+DEEPSEEK = """llm 1
+let usual = block {
+  attention = mla { heads = 128, q_rank = 1536, kv_rank = 512, nope = 128, rope = 64, v = 128 }
+  ffn       = swiglu { hidden = 18_432 }
+}
+let sparse = usual {
+  ffn = moe {
+    experts = 256
+    router  = sigmoid_groups { k = 8, groups = 8, keep = 4, scale = 2.5 }
+    expert  = swiglu { hidden = 2048 }
+    shared  = swiglu { hidden = 2048 }
+  }
+}
+model = decoder {
+  dim = 7168, vocab = 129_280, context = 4Ki
+  position = rope { interleaved = true }
+  layers = 3 * usual + 58 * sparse
+  norm = rms { eps = 1e-6 }
+}
+"""
+
+
+def test_deepseek_v3_has_its_published_number_of_parameters() -> None:
+    # 671_026_419_200 with a correction for each expert, which is a buffer here
+    assert parameters(load(DEEPSEEK)) == 671_026_419_200 - 58 * 256
 
 
 def test_the_scale_is_that_of_the_whole_key_times_what_the_position_asks_for() -> None:

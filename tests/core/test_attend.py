@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from llm_build.attend import Options, Places, Relation, attend, dispatch, eager, fused, masked
 from llm_build.attend.dispatch import choose
@@ -224,6 +225,18 @@ def test_dropout_acts_where_it_is_passed(kernel: Any) -> None:
     dropped = kernel(q, q, v, places, Options(dropout=0.5))
     assert dropped.std() > 0.1
     torch.testing.assert_close(kernel(q, q, v, places, Options()), torch.ones(1, 32, 1, 4))
+
+
+@pytest.mark.parametrize("kernel", [fused, masked])
+@pytest.mark.parametrize("widths", [(8, 4), (4, 8)], ids=["narrow values", "wide values"])
+def test_heads_of_two_widths_take_sdpas_fused_kernel_on_a_cpu(kernel: Any, widths: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    place = torch.arange(16)[None]
+    places = Places(q_index=place, k_index=place, plain=True)
+    q, k, v = (torch.randn(1, 16, heads, width) for heads, width in ((4, widths[0]), (2, widths[0]), (2, widths[1])))
+    expected = eager(q, k, v, places, Options())
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # raises where it cannot run
+        torch.testing.assert_close(kernel(q, k, v, places, Options()), expected)
 
 
 PLAIN = Places(q_index=torch.zeros(1, 1).long(), k_index=torch.zeros(1, 1).long(), plain=True)

@@ -89,7 +89,7 @@ class GatedDelta(nn.Module):
         return q * self.head_dim**-0.5, k, v.unflatten(-1, (self.value_heads, -1))
 
     def _gates(self, a: Tensor, b: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor]:
-        """a and b [B, T, G] → log α and β in float32 or wider; both 0, which changes nothing, where there is no token."""
+        """a and b [B, T, G] → log α and β in float32 or wider; both 0, which changes nothing, where no token is."""
         wide = torch.promote_types(a.dtype, torch.float32)
         decay = -self.a_log.to(wide).exp() * softplus(a.to(wide) + self.dt_bias.to(wide))
         beta = b.to(wide).sigmoid()

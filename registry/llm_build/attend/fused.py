@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from llm_build.attend.options import Options, Places
+from llm_build.attend.widths import one_width
 
 FLASH_HEAD_DIM = 256
 
@@ -33,12 +34,15 @@ def shares_keys(q: Tensor) -> bool:
 
 
 def _sdpa(q: Tensor, k: Tensor, v: Tensor, options: Options, grouped: bool = False) -> Tensor:
-    return scaled_dot_product_attention(
+    width = v.shape[-1]
+    q, k, v, scale = one_width(q, k, v, options.scale)
+    out = scaled_dot_product_attention(
         q.transpose(1, 2),
         k.transpose(1, 2),
         v.transpose(1, 2),
         is_causal=options.causal,
-        scale=options.scale,
+        scale=scale,
         dropout_p=options.dropout,
         enable_gqa=grouped,
-    ).transpose(1, 2)
+    )
+    return out[..., :width].transpose(1, 2)

@@ -12,6 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from llm_build.attend.options import Options, Places
 from llm_build.attend.visible import bias_of, visible
+from llm_build.attend.widths import one_width
 
 
 def masked(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> Tensor:
@@ -24,16 +25,18 @@ def masked(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) ->
         blind = ~seen.any(-1, keepdim=True)  # [B, T, 1]
         # in half precision on a GPU, SDPA gives such a query the mean of all values, and NaN for a gradient
         seen = seen | blind
+    width = v.shape[-1]
+    q, k, v, scale = one_width(q, k, v, options.scale)
     packed = q.unflatten(2, (kv_heads, group)).permute(0, 2, 3, 1, 4).flatten(2, 3)  # [B, K, G·T, E]
     out: Tensor = scaled_dot_product_attention(
         packed,
         k.transpose(1, 2),
         v.transpose(1, 2),
         attn_mask=_packed_mask(seen, bias_of(places, options, heads), kv_heads, group, q.dtype),
-        scale=options.scale,
+        scale=scale,
         dropout_p=options.dropout,
     )
-    out = out.unflatten(2, (group, queries)).permute(0, 3, 1, 2, 4).flatten(2, 3)
+    out = out[..., :width].unflatten(2, (group, queries)).permute(0, 3, 1, 2, 4).flatten(2, 3)
     return out if blind is None else out.masked_fill(blind[..., None], 0)
 
 
