@@ -202,6 +202,19 @@ def test_a_correction_moves_the_choice_and_no_weight_and_nothing_moves_it() -> N
     assert not router.correction.requires_grad
 
 
+def test_a_group_is_as_good_as_its_two_best_together() -> None:
+    router = made(ffn.sigmoid_groups(k=2, groups=2, keep=1), experts=6)
+    with torch.no_grad():
+        router.linear.weight.zero_()
+    for correction, where in (
+        ([0.9, 0.1, 0.2, 0.6, 0.7, 0.3], [3, 4]),  # 0.9 alone is the best of all, but 0.6 + 0.7 are more
+        ([0.9, 0.1, 0.6, 0.6, 0.7, 0.7], [0, 2]),  # all three of the other sum to more, its two best do not
+        ([-5.0, -9.0, -6.0, -7.0, -8.0, -9.0], [0, 2]),  # scores below 0 are chosen, and none outside of the group
+    ):
+        router.correction.copy_(torch.tensor(correction))
+        assert router(torch.randn(1, DIM, dtype=torch.float64))[1].sort().values.tolist() == [where]
+
+
 def test_a_correction_is_saved_with_the_weights_and_as_wide_as_float32() -> None:
     narrow = made(ffn.sigmoid_groups(k=1), 3, torch.bfloat16)
     assert narrow.correction.dtype == torch.float32

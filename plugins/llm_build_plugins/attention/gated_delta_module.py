@@ -124,4 +124,4 @@ def spread(like: Tensor, draw: Callable[[Tensor], Any]) -> Tensor:
     """Numbers [G] that part (0, 1) evenly, in an order that a draw decides: each head gets another one."""
     drawn = torch.empty_like(like)
     draw(drawn)
-    return (drawn.argsort().argsort() + 0.5) / len(drawn)
+    return (drawn.argsort() + 0.5) / len(drawn)
