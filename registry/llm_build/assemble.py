@@ -59,6 +59,15 @@ def outline(config: Config, device: torch.device, dtype: torch.dtype) -> Any:
         return assemble(model, surroundings)
 
 
+def quantised(spec: Any, model: Any) -> Any:
+    """The model that writes: what the quantiser of a filled spec's generator makes of its model, or that itself."""
+    generator = spec.generate
+    if getattr(generator, "quantizer", None) is None:
+        return model
+    context = spec.inside("generate", Context()).with_(path="generate")
+    return generator.part("quantizer", context).quantize(model)
+
+
 def _model_of(config: Config, context: Context) -> tuple[Config, Context]:
     """What is to be built, filled, and its surroundings: of a whole spec, its model."""
     filled = config if config.filled else resolve(config, context)
@@ -92,7 +101,7 @@ def _refuse_what_does_not_fit(module: Any, place: torch.device, config: Config) 
         return
     parameters = sum(each.numel() for each in module.parameters())
     needed = sum(each.numel() * each.element_size() for each in (*module.parameters(), *module.buffers()))
-    there = _memory(place)
+    there = memory_of(place)
     if needed <= there:
         return
     message = (
@@ -104,7 +113,7 @@ def _refuse_what_does_not_fit(module: Any, place: torch.device, config: Config) 
     )
 
 
-def _memory(place: torch.device) -> float:
+def memory_of(place: torch.device) -> float:
     """Bytes of memory that a device has in all; infinite where that cannot be known."""
     if place.type == "cuda":
         return float(torch.cuda.mem_get_info(place)[1])

@@ -386,6 +386,19 @@ class Codec(Protocol):
         """What `encode` gave → [..., *field.shape] in the dtype of the field."""
 
 
+@runtime_checkable
+class Quantizer(Protocol):
+    """Keeps weights in fewer bytes while a model writes. A run keeps them as they were trained."""
+
+    def quantize(self, model: Any) -> Any:
+        """A model beside the given one, which stays as it is; tensors that are not quantised they may share.
+
+        One that is quantised already is given back. An `nn.Linear` that has `exact` set to True stays as it is. A
+        module with a matrix of its own that has `quantise(linear)` replaces the product with it:
+        `linear(weight [O, I], bias [O] or None)` makes the module that takes x [..., I] → [..., O].
+        """
+
+
 @attrs.frozen(kw_only=True)
 class Piece:
     """Some text of one row, as it comes. The prompt is not part of it.
@@ -402,6 +415,8 @@ class Piece:
 
 @runtime_checkable
 class Generator(Protocol):
+    """Where its config has a `quantizer` in the field of that name, that makes the model that writes."""
+
     prompt: str
     """What to begin with where nobody says; "" is the start of a document, or none for a `SourceModel`."""
 
@@ -447,5 +462,6 @@ PROTOCOLS: Mapping[str, type] = {
     "sampler": Sampler,
     "cache": Cache,
     "codec": Codec,
+    "quantizer": Quantizer,
     "generator": Generator,
 }

@@ -26,6 +26,7 @@ class Router(nn.Module):
     def __init__(self, config: RouterConfig, context: Context) -> None:
         super().__init__()
         self.linear = nn.Linear(context.need("dim"), context.need("experts"), bias=config.bias)
+        self.linear.exact = True  # type: ignore[assignment]
         self.k, self.balance = config.k, config.balance
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Mapping[str, Tensor]]:

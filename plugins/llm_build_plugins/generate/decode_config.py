@@ -16,6 +16,7 @@ class decode(Config):
 
     sampler: Any = part("sampler", default="temperature", doc="which tokens may follow, and how likely")
     cache: Any = part("cache", default="dense", doc="how what the layers remember lies in memory")
+    quantizer: Any = part("quantizer", optional=True, doc="how weights take fewer bytes while it writes")
     capture: bool = flag(default=True, doc="on a GPU, launch each step at once, as a CUDA graph")
     max_new: int = size(default=256, doc="most tokens that are written after a prompt; the context ends a text too")
     prompt: str | None = text(

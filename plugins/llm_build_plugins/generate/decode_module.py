@@ -13,6 +13,7 @@ from torch import Tensor
 from llm_build import GenerationError, Piece, make_state, reads_source, source_tokens
 from llm_build_plugins.generate._capture import Replay
 from llm_build_plugins.generate._draw import Draw
+from llm_build_plugins.generate._quantised import Quantised
 from llm_build_plugins.generate._stream import TextStream
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Decode:
     def __init__(self, config: decode, context: Context) -> None:
         self.sampler = config.part("sampler", context)
         self.cache = config.part("cache", context)
+        self.quantised = Quantised(config.part("quantizer", context))
         self.capture = config.capture
         self.max_new = config.max_new
         self.prompt = config.prompt or ""
@@ -45,6 +47,7 @@ class Decode:
     ) -> Iterator[Piece]:
         """Continue every prompt; see `Generator`. Raises `GenerationError` before anything is computed."""
         sources: list[list[int]] = []
+        model = self.quantised.of(model)
         if reads_source(model):
             sources = [_source(tokenizer, each, model.context) for each in prompts]
             rows = [each[-1:] for each in sources]

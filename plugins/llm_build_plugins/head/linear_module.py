@@ -24,6 +24,7 @@ class LinearHead(nn.Module):
         self.scale = config.scale
         self.own = None if config.tie else nn.Parameter(torch.empty(vocab, dim))
         self.bias = nn.Parameter(torch.zeros(vocab)) if config.bias else None
+        self.product: nn.Module | None = None
         self.parameter_groups = {"own": TABLE}
         # in a tuple it is no submodule: the matrix has one name in the checkpoint, and to_empty cannot part the two
         self._source: tuple[Any, ...] = ()
@@ -40,6 +41,11 @@ class LinearHead(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    def quantise(self, linear: Callable[[Tensor, Tensor | None], nn.Module]) -> None:
+        """Take the product from `linear(weight, bias)`; the matrix of an embedding that it is tied to stays there."""
+        self.product = linear(self.weight, self.bias)
+        self.own, self.bias, self._source = None, None, (self.product,)
+
     @property
     def weight(self) -> Tensor:
         """[V, D], its own or the embedding's."""
@@ -49,5 +55,6 @@ class LinearHead(nn.Module):
         return weight
 
     def forward(self, x: Tensor) -> Tensor:
-        logits = nn.functional.linear(x, self.weight, self.bias)
+        product = self.product
+        logits: Tensor = nn.functional.linear(x, self.weight, self.bias) if product is None else product(x)
         return logits if self.scale is None else logits * self.scale

@@ -1,10 +1,10 @@
 """The one attention dispatcher and its kernels. Mixers reach it through `Step.attend`."""
 
-from llm_build.attend.dispatch import attend
+from llm_build.attend.dispatch import Choice, attend, listening
 from llm_build.attend.eager import eager
 from llm_build.attend.fused import fused
 from llm_build.attend.masked import masked
 from llm_build.attend.options import Options, Places, Relation
 from llm_build.attend.visible import visible
 
-__all__ = ["Options", "Places", "Relation", "attend", "eager", "fused", "masked", "visible"]
+__all__ = ["Choice", "Options", "Places", "Relation", "attend", "eager", "fused", "listening", "masked", "visible"]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,6 +20,18 @@ from llm_build.attend.options import Options, Places
 Kernel = Callable[[Tensor, Tensor, Tensor, Places, Options], Tensor]
 
 log = logging.getLogger("llm_build.attend")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A kernel that was chosen and why; `slow`: another would be faster, were it not for that."""
+
+    kernel: str
+    why: str
+    slow: bool
+
+
+_told: ContextVar[Callable[[Choice], None] | None] = ContextVar("told", default=None)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> Tensor:
@@ -39,11 +54,24 @@ def choose(places: Places, options: Options, device: str = "") -> tuple[Kernel, 
     return masked, "a state, padding, documents, a window, a mask or a bias", False
 
 
+@contextmanager
+def listening(to: Callable[[Choice], None]) -> Iterator[None]:
+    """Tell `to` of every choice that is made inside, by this thread. What is compiled tells while it is traced."""
+    before = _told.set(to)
+    try:
+        yield
+    finally:
+        _told.reset(before)
+
+
 # while torch.compile traces, this runs once and leaves nothing in the graph
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def report(kernel: str, why: str, slow: bool) -> bool:
-    """Log a choice the first time that it is made."""
+    """Log a choice the first time that it is made, and tell who listens each time."""
     _report_once(kernel, why, slow)
+    told = _told.get()
+    if told is not None:
+        told(Choice(kernel=kernel, why=why, slow=slow))
     return True
 
 

@@ -23,6 +23,7 @@ VERBS = {
     "train": "train a spec's model into a run directory",
     "generate": "let a trained model write",
     "eval": "measure a trained model on text",
+    "bench": "measure how fast a model writes",
     "plugins": "list the installed components, or show one",
     "new": "write the files of a new plugin",
 }

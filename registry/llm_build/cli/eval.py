@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     metavar="EXPRESSION",
     help="Measure on all of this data instead, held out or not: 'files { paths = [\"a.txt\"] }'.",
 )
+@click.option(
+    "--quantizer",
+    metavar="EXPRESSION",
+    help="Measure the weights as this makes them for writing: int8. Else as trained.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @checkpoint_option()
 @spec_options
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 def command(
     run: str,
     data: str | None,
+    quantizer: str | None,
     as_json: bool,
     checkpoint: str | None,
     sets: Sequence[str],
@@ -49,9 +55,11 @@ def command(
     from llm_build.run import open_checkpoint
 
     changes = [*sets, *([] if data is None else [f"data={data}"])]
+    changes += [] if quantizer is None else [f"generate.quantizer={quantizer}"]
     place, taken, reading = read_run(run, checkpoint, changes, plugins)
     config = reading.config
     opened = open_checkpoint(place, taken, device=device, dtype=dtype, seed=seed or 0, config=config, narrow=False)
+    opened = opened if quantizer is None else opened.quantised()
     found = opened.evaluate(None if data is None else config.data, progress=watcher(quiet))
     click.echo(json.dumps(_figures(run, found)) if as_json else _said(found))
 

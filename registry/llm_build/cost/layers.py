@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from torch import nn
@@ -15,16 +15,24 @@ from llm_build.cost.weights import active
 
 
 @attrs.frozen(kw_only=True)
-class Row:
-    """A part of a model, or `count` equal ones in a row; the figures are those of one.
-
-    `parameters` are those that no earlier row has; `active` those of them that one token makes use of. `flops` are the
-    operations of a call a token, None where they could not be counted.
-    """
+class Part:
+    """A part of a model, or `count` equal ones in a row; the figures are those of one."""
 
     name: str
     component: str
     count: int = 1
+
+
+P = TypeVar("P", bound=Part)
+
+
+@attrs.frozen(kw_only=True)
+class Row(Part):
+    """`parameters` are those that no earlier row has; `active` those of them that one token makes use of.
+
+    `flops` are the operations of a call a token, None where they could not be counted.
+    """
+
     parameters: int
     active: int
     flops: int | None = None
@@ -76,9 +84,9 @@ def described(module: nn.Module, config: Config | None) -> str:
     return f"{name}: {inside}" if inside else name
 
 
-def merged(found: Sequence[tuple[Row, Config | None]]) -> list[Row]:
+def merged(found: Sequence[tuple[P, Config | None]]) -> list[P]:
     """Neighbours in a list that have equal configs and figures become one row: "layers.0-7"."""
-    made: list[tuple[Row, Config | None]] = []
+    made: list[tuple[P, Config | None]] = []
     for row, config in found:
         last, before = made[-1] if made else (None, None)
         if last is not None and before == config and _alike(last, row):
@@ -90,7 +98,7 @@ def merged(found: Sequence[tuple[Row, Config | None]]) -> list[Row]:
     return [row for row, _ in made]
 
 
-def _alike(one: Row, other: Row) -> bool:
+def _alike(one: Part, other: Part) -> bool:
     (list_of_one, _, _), (list_of_other, _, index) = one.name.rpartition("."), other.name.rpartition(".")
     same = attrs.evolve(one, name="", count=1) == attrs.evolve(other, name="", count=1)
     return same and index.isdecimal() and list_of_one == list_of_other

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
-from torch import nn
+from torch import Tensor, nn
 
 from llm_build.assemble import build
 from llm_build.components import Config
@@ -26,16 +26,22 @@ def active(module: nn.Module) -> dict[nn.Parameter, int]:
     A table of embeddings counts whole, as is usual. What is reached in two ways counts by the larger share. Raises
     `PluginError` for a module whose `active` names nothing of its own or states no share.
     """
-    shares: dict[nn.Parameter, Fraction] = {}
-    for weight, share in _shares(module, Fraction(1)):
-        shares[weight] = max(share, shares.get(weight, share))
-    return {weight: math.ceil(weight.numel() * share) for weight, share in shares.items()}
+    share = shares(module)
+    return {weight: math.ceil(weight.numel() * share[weight]) for weight in module.parameters()}
 
 
-def _shares(module: nn.Module, share: Fraction) -> Iterator[tuple[nn.Parameter, Fraction]]:
+def shares(module: nn.Module) -> dict[Tensor, Fraction]:
+    """The share of each parameter and buffer that one token makes use of, as `active` has it."""
+    found: dict[Tensor, Fraction] = {}
+    for tensor, share in _shares(module, Fraction(1)):
+        found[tensor] = max(share, found.get(tensor, share))
+    return found
+
+
+def _shares(module: nn.Module, share: Fraction) -> Iterator[tuple[Tensor, Fraction]]:
     stated = _stated(module)
-    for name, weight in module.named_parameters(recurse=False):
-        yield weight, share * stated.get(name, 1)
+    for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+        yield tensor, share * stated.get(name, 1)
     for name, child in module.named_children():
         yield from _shares(child, share * stated.get(name, 1))
 

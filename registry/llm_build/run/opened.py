@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from llm_build.assemble import build
+from llm_build.assemble import build, quantised
 from llm_build.checkpoint import load_weights
 from llm_build.components import Config
 from llm_build.context import Context
@@ -66,6 +66,16 @@ class Run:
         cannot be read.
         """
         return evaluate(self.config, self.model, self.tokenizer, self.compute, data, progress)
+
+    def quantised(self) -> Run:
+        """This run with the weights that write, as the quantiser of its spec's generator makes them.
+
+        Raises `GenerationError` where it has none.
+        """
+        made = quantised(resolve(self.config, Context()), self.model)
+        if made is self.model:
+            raise GenerationError(f"the spec of {self.directory.path} quantises nothing: --set generate.quantizer=int8")
+        return attrs.evolve(self, model=made)
 
     @property
     def prompt(self) -> str:
