@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from llm_build.attend import Options, Places, Relation, attend, dispatch, eager, fused, masked
+from llm_build.attend import Choice, Options, Places, Relation, attend, dispatch, eager, fused, listening, masked
 from llm_build.attend.dispatch import choose
 from tests.laws import law
 
@@ -269,6 +269,20 @@ def test_the_choice_is_logged_once_and_a_slow_one_is_a_warning(caplog: pytest.Lo
     assert [each.levelname for each in caplog.records] == ["INFO", "WARNING"]
     assert "slow eager kernel" in caplog.text
     assert "SDPA has no softcap" in caplog.text
+
+
+def test_every_choice_is_told_to_who_listens_and_to_nobody_later() -> None:
+    x = torch.zeros(1, 1, 1, 2)
+    outer: list[Choice] = []
+    inner: list[Choice] = []
+    with listening(outer.append):
+        attend(x, x, x, PLAIN, Options())
+        with listening(inner.append):
+            attend(x, x, x, PLAIN, Options(softcap=1.0))
+        attend(x, x, x, PLAIN, Options())
+    attend(x, x, x, PLAIN, Options())
+    assert [each.kernel for each in outer] == ["fused", "fused"]
+    assert inner == [Choice(kernel="eager", why="SDPA has no softcap", slow=True)]
 
 
 def test_grouped_heads_never_repeat_keys_on_a_gpu_in_float32() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from llm_build import DataError, Progress, Silence, load, open_run, save_weights, train
+from llm_build import DataError, GenerationError, Progress, Silence, load, open_run, save_weights, train
 from llm_build.cli import main
 from llm_build.run import Evaluation
 from llm_build_plugins import data
@@ -105,6 +105,22 @@ def test_narrow_products_leave_the_figures_as_training_had_them(tmp_path: Path) 
     assert {each.dtype for each in wide.model.parameters()} == {torch.float32}
     narrow = open_run(tmp_path / "run", device="cpu", dtype="bfloat16")
     assert {each.dtype for each in narrow.model.parameters()} == {torch.bfloat16}
+
+
+def test_quantised_weights_are_measured_when_asked_for(result: Any, capsys: Any) -> None:
+    figures = []
+    for words in ((), ("--quantizer", "int8"), ("--set", "generate.quantizer=int8")):
+        assert say("eval", place(result), "--json", "-q", "--device", "cpu", "--dtype", "float64", *words) == 0
+        figures.append(json.loads(capsys.readouterr().out))
+    as_trained, quantised, named = (each["bits"] for each in figures)
+    assert quantised != as_trained
+    assert quantised == pytest.approx(as_trained, rel=0.01)
+    assert named == as_trained
+
+
+def test_a_run_without_a_quantiser_says_so(result: Any) -> None:
+    with pytest.raises(GenerationError, match="quantises nothing: --set generate.quantizer=int8"):
+        result.run.quantised()
 
 
 def test_the_whole_of_the_runs_own_data_can_be_measured(result: Any) -> None:
@@ -212,6 +228,8 @@ def test_set_changes_what_is_held_out(result: Any, capsys: Any) -> None:
         (["--data", "files { path = 1 }"], "error[E305]: files has no field `path`"),
         (["--data", "greedy"], "this field takes a component of slot data; `greedy` is one of slot sampler"),
         (["--data", "files {"], "error"),
+        (["--quantizer", "greedy"], "this field takes a component of slot quantizer; `greedy` is one of slot sampler"),
+        (["--set", "generate=none", "--quantizer", "int8"], "error"),
         (["--data", 'pairs { paths = ["none.tsv"] }'], "pairs need a model that reads a source before it writes"),
         (["--set", "data=none"], "error: measuring needs text, and the spec names no `data`"),
         (["--set", "model.layers[0].ffn.hidden=8"], "must hold the weights of this model: other shapes or kinds"),

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from llm_build import Context, build, load
+from llm_build.assemble import quantised
 from llm_build.cost import Summary, active, summarise
 from llm_build.cost.optimizer import optimizer_bytes
 from llm_build.errors import PluginError
@@ -209,6 +210,15 @@ def test_keys_and_values_are_counted_as_the_cache_stores_them(layout: str) -> No
     token = 2 * 2 * (4 + 4)  # k and v, kv_heads, head_dim bytes and a scale in float32
     assert [(each.token, each.windows) for _, each in found.states] == [(token, ()), (0, ((token, 3),))]
     assert [each.token for _, each in usual.states] == [2 * 2 * 4 * 2, 0]
+
+
+def test_what_writes_with_quantised_weights_is_counted_beside_them() -> None:
+    text = SMALL.format(layers=f"2 * {block()}")
+    spec = resolved(load(f"{text}generate = decode {{ quantizer = int8 }}\n"))
+    found, model = summarise(spec, torch.bfloat16), quantised(spec, build(spec, dtype=torch.bfloat16))
+    assert found.quantised == sum(each.nbytes for each in (*model.parameters(), *model.buffers()))
+    assert found.weights == summarise(resolved(load(text)), torch.bfloat16).weights > found.quantised
+    assert summarise(resolved(load(text))).quantised is None
 
 
 def test_what_is_kept_of_a_source_stands_apart() -> None:

@@ -95,6 +95,8 @@ def lines(found: Summary, memory: TrainingMemory | None = None, why_not: str = "
     yield f"weights in {dtype}: {size(found.weights)}" + (
         f" and {size(found.buffers)} of buffers" * bool(found.buffers)
     )
+    if found.quantised is not None:
+        yield f"weights that write, quantised: {size(found.quantised)} with all buffers"
     yield from _training(found, why_not) if memory is None else [_taken(memory)]
     for count, each in found.states:
         yield f"state of {count} {'layers' if count > 1 else 'layer'}, each: {_kept(each)}"

@@ -9,7 +9,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from llm_build.assemble import build
+from llm_build.assemble import build, quantised
 from llm_build.components import can, id_of
 from llm_build.cost.layers import Row, parts, rows
 from llm_build.cost.optimizer import optimizer_bytes, optimizer_of
@@ -27,6 +27,8 @@ class Summary:
     dtype            of the weights that write and of what they keep, where a field states no other
     parameters       shared ones once; `active`: those that one token makes use of
     weights          bytes of the parameters in `dtype`; `buffers` those of what is no parameter
+    quantised        bytes of parameters and buffers of the model that writes, as the generator's quantiser makes it; None
+                     without one
     trained          bytes of the parameters in the dtype in which they are trained, float32 or wider; as many are taken
                      by their gradients
     optimizer        bytes that the optimiser keeps beside them; None where the spec does not train, and where that
@@ -44,6 +46,7 @@ class Summary:
     active: int
     weights: int
     buffers: int
+    quantised: int | None
     trained: int
     optimizer: int | None
     unasked: str = ""
@@ -67,6 +70,7 @@ class Summary:
             "bytes": {
                 "weights": self.weights,
                 "buffers": self.buffers,
+                "quantised": self.quantised,
                 "trained_weights": self.trained,
                 "gradients": self.trained,
                 "optimizer": self.optimizer,
@@ -105,6 +109,7 @@ def summarise(spec: Spec, dtype: torch.dtype = torch.float32, optimizer: int | N
     trained = model if wide == dtype else build(spec, device="meta", dtype=wide)
     kept, unasked = (optimizer, "") if optimizer is not None else _optimizer(trained, spec)
     counted, uncounted = _products(model, spec)
+    writing = quantised(spec, model)
     table = rows(model, spec.model, counted)
     return Summary(
         model=id_of(spec.model),
@@ -115,6 +120,7 @@ def summarise(spec: Spec, dtype: torch.dtype = torch.float32, optimizer: int | N
         active=sum(each.active * each.count for each in table),
         weights=_bytes(model.parameters()),
         buffers=_bytes(model.buffers()),
+        quantised=None if writing is model else _bytes((*writing.parameters(), *writing.buffers())),
         trained=_bytes(trained.parameters()),
         optimizer=kept,
         unasked=unasked,

@@ -16,14 +16,12 @@ from llm_build.bench.clock import Spread
 from llm_build.bench.memory import memory_rate, refuse_what_does_not_fit
 from llm_build.bench.report import Report
 from llm_build.bench.shapes import Shape, largest
-from llm_build.components import id_of
+from llm_build.components import Config, id_of
 from llm_build.context import Context
 from llm_build.progress import Progress, Silence
 from llm_build.registry import installed
+from llm_build.resolve import resolve
 from llm_build.run import Compute
-
-GENERATOR = "decode"
-"""What writes where a spec names no generator."""
 
 
 def bench(
@@ -39,7 +37,7 @@ def bench(
     Raises `GenerationError` for a shape that does not fit into the context, or into memory with the figures, before
     anything is allocated.
     """
-    spec = spec if spec.generate is not None else spec.changed(generate=installed().config("generator", GENERATOR)())
+    spec = spec if spec.generate is not None else spec.changed(generate=_usual(spec))
     generator = spec.part("generate", Context())
     refuse_what_does_not_fit(spec, compute, largest(shapes), getattr(generator, "cache", "dense"))
     rate = memory_rate(compute.device)
@@ -53,6 +51,11 @@ def bench(
     finally:
         watcher.end()
     return _report(spec, compute, parameters, rate, cells)
+
+
+def _usual(spec: Any) -> Config:
+    """What writes where a spec names no generator."""
+    return resolve(installed().config("generator", "decode")(), spec.inside("generate", Context()))
 
 
 def _model(spec: Any, compute: Compute, load: Callable[[], Any] | None) -> tuple[Any, int]:
