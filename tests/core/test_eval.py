@@ -119,7 +119,7 @@ def test_quantised_weights_are_measured_when_asked_for(result: Any, capsys: Any)
 
 
 def test_a_run_without_a_quantiser_says_so(result: Any) -> None:
-    with pytest.raises(GenerationError, match="quantises nothing: --set generate.quantizer=int8"):
+    with pytest.raises(GenerationError, match=r"quantises nothing: --set generate\.quantizer=int8"):
         result.run.quantised()
 
 

@@ -27,8 +27,7 @@ class Summary:
     dtype            of the weights that write and of what they keep, where a field states no other
     parameters       shared ones once; `active`: those that one token makes use of
     weights          bytes of the parameters in `dtype`; `buffers` those of what is no parameter
-    quantised        bytes of parameters and buffers of the model that writes, as the generator's quantiser makes it; None
-                     without one
+    quantised        bytes of parameters and buffers of the model that writes, where the generator has a quantiser
     trained          bytes of the parameters in the dtype in which they are trained, float32 or wider; as many are taken
                      by their gradients
     optimizer        bytes that the optimiser keeps beside them; None where the spec does not train, and where that
