@@ -20,7 +20,8 @@ from tests.laws import law
 from tests.small import small_model, small_tokenizer, spec_text
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
-MOE = "moe {{ experts = 4, router = topk_softmax {{ k = 2 }}, expert = {expert}, shared = swiglu {{ hidden = 8 }} }}"
+SWIGLU = "swiglu { hidden = 8 }"
+MOE = f"moe {{ experts = 4, router = topk_softmax {{ k = 2 }}, expert = {SWIGLU}, shared = {SWIGLU} }}"
 
 
 def quantizer(**options: Any) -> Any:
@@ -53,6 +54,7 @@ def test_no_weight_is_farther_off_than_half_a_step(drawn: tuple[Tensor, Tensor |
     error = (made.matrix.double() * made.scale[:, None].double() - weight.double()).abs()
     assert (error <= step / 2 * (1 + 1e-5)).all()
     assert made.matrix.dtype == torch.int8
+    assert (made.scale > 0).all()
 
 
 @law
@@ -130,9 +132,15 @@ def test_a_layer_that_stands_twice_stays_one() -> None:
     assert made.layers[0].attention.qkv is not made.layers[2].attention.qkv
 
 
-@pytest.mark.parametrize("expert", ["swiglu { hidden = 8 }"])
-def test_banks_of_experts_and_what_chooses_among_them_stay(expert: str) -> None:
-    text = spec_text().replace("swiglu { hidden = 32 }", MOE.format(expert=expert))
+def test_a_map_that_two_modules_share_is_quantised_once() -> None:
+    shared = nn.Linear(4, 4)
+    made = quantised(nn.Sequential(nn.Sequential(shared), nn.Sequential(shared)))
+    assert isinstance(made[0][0], Int8Linear)
+    assert made[0][0] is made[1][0]
+
+
+def test_banks_of_experts_and_what_chooses_among_them_stay() -> None:
+    text = spec_text().replace("swiglu { hidden = 32 }", MOE)
     model = build(load(text)).eval()
     made = quantised(model)
     for layer, other in zip(model.layers, made.layers, strict=True):

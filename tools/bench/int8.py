@@ -38,7 +38,9 @@ def main() -> None:
     print(f"{run}: {before.tokens:_} held-out tokens, {os.environ.get('OMP_NUM_THREADS', 'all')} threads")
     print(f"as trained {before.bits:.5f} bits a byte, int8 {after.bits:.5f}")
     ours, theirs = greedy(run, "generate.quantizer=int8"), greedy(run)
-    same = next((place for place, pair in enumerate(zip(ours, theirs)) if pair[0] != pair[1]), len(theirs))
+    same = next(
+        (place for place, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), len(theirs)
+    )
     print(f"greedy texts have their first {same} of {len(theirs)} tokens in common")
     finish(at_most("int8 / as trained, bits a byte", after.bits / before.bits, BAR))
 
