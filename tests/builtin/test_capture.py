@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from llm_build import Context, build, make_state
+from llm_build import Context, build
 from llm_build_plugins import attention, ffn, generate, model, norm, position
-from llm_build_plugins.generate._capture import Replay
+from llm_build_plugins.generate._engine import Engine
+from llm_build_plugins.generate._replay import Replay
+from llm_build_plugins.generate._request import Request
 from tests.builtin.caches import CACHES
 from tests.small import small_tokenizer
 
@@ -76,16 +78,10 @@ def test_a_step_that_cannot_be_captured_runs_as_it_is_and_says_so(caplog: pytest
 
 
 def test_a_graph_is_made_once_for_each_length_in_use() -> None:
-    made = decoder()
-    state = make_state(made, 1, capacity=256, max_step=4)
-
-    def step(tokens: Tensor, count: Tensor) -> Tensor:
-        with torch.no_grad():
-            logits: Tensor = made(tokens, state, count=count)[:, -1]
-        return logits
-
-    replay, token = Replay(step, state, torch.device("cuda")), torch.zeros(1, 1, dtype=torch.int64, device="cuda")
-    for _ in range(130):
-        replay(token, [1])
-    assert sorted(replay._graphs) == [64, 128, 192]
-    assert state.lengths.tolist() == [130]
+    made, tokenizer = decoder(), small_tokenizer()
+    sampler, cache = (each.build(Context()) for each in (generate.greedy(), generate.dense()))
+    engine = Engine(made, tokenizer, sampler, cache, rows=1, capacity=256, chunk=256)
+    pieces = list(engine.submit(Request.of(tokenizer, 0, [5], (), 130, 0)))
+    assert isinstance(engine._step, Replay)
+    assert sorted(engine._step._graphs) == [64, 128, 192][: 1 + len(pieces) // 64]
+    assert len(pieces) > 64

@@ -125,14 +125,22 @@ def draw(
     eos: int | None = None,
 ) -> Draw:
     tokenizer: Any = SimpleNamespace(vocab_size=entries or vocab, pad=pad, eos=eos)
-    return Draw(config.build(Context()), tokenizer, vocab, seeds, torch.device("cpu"))
+    made = Draw(config.build(Context()), tokenizer, vocab, len(seeds), torch.device("cpu"))
+    for row, seed in enumerate(seeds):
+        made.begin(row, seed, [])
+    return made
+
+
+def drawn(source: Draw, logits: Tensor) -> Tensor:
+    """Tokens [B, 1], one of each row."""
+    return source.next(logits, torch.ones(len(logits), dtype=torch.int64))
 
 
 def test_draws_follow_the_distribution() -> None:
     logits = torch.tensor([[1.0, 0.0, -1.0, 2.0, -3.0]])
     wanted = scores(generate.top_p(p=0.95), logits).softmax(-1)[0]
     source = draw(generate.top_p(p=0.95), 5, [0])
-    tokens = torch.cat([source.next(logits)[0] for _ in range(6_000)])
+    tokens = torch.cat([drawn(source, logits)[0] for _ in range(6_000)])
     found = tokens.bincount(minlength=5) / len(tokens)
     assert found[4] == 0
     # six standard errors of the likeliest token
@@ -144,27 +152,30 @@ def test_draws_follow_the_distribution() -> None:
 def test_a_row_draws_the_same_among_others(seeds: list[int], noise: int) -> None:
     logits = torch.randn(6, len(seeds), 20, generator=torch.Generator().manual_seed(noise))
     together = draw(generate.temperature(), 20, seeds)
-    rows = torch.cat([together.next(step) for step in logits], dim=1)
+    rows = torch.cat([drawn(together, step) for step in logits], dim=1)
     for row, seed in enumerate(seeds):
         alone = draw(generate.temperature(), 20, [seed])
-        assert torch.equal(rows[row], torch.cat([alone.next(step[row : row + 1]) for step in logits], dim=1)[0])
+        assert torch.equal(rows[row], torch.cat([drawn(alone, step[row : row + 1]) for step in logits], dim=1)[0])
 
 
 def test_padding_and_rows_without_a_token_are_never_drawn() -> None:
     source = draw(generate.temperature(), 8, [0], entries=5, pad=2)
     logits = torch.tensor([[0.0, 0.0, 9.0, 0.0, 0.0, 9.0, 9.0, 9.0]])
-    assert {int(source.next(logits)) for _ in range(200)} == {0, 1, 3, 4}
+    assert {int(drawn(source, logits)) for _ in range(200)} == {0, 1, 3, 4}
 
 
 def test_a_token_that_is_padding_and_the_end_can_be_drawn() -> None:
     source = draw(generate.greedy(), 4, [0], pad=2, eos=2)
-    assert int(source.next(torch.tensor([[0.0, 0.0, 9.0, 0.0]]))) == 2
+    assert int(drawn(source, torch.tensor([[0.0, 0.0, 9.0, 0.0]]))) == 2
 
 
 def test_what_was_seen_is_penalised() -> None:
     source = draw(generate.greedy(repetition=2), 4, [0, 0])
-    source.saw(torch.tensor([[3, 1], [1, 3]]), [1, 1])
-    assert source.next(torch.tensor([[0.0, 1.0, 0.0, 1.5]] * 2)).tolist() == [[1], [3]]
+    for row, prompt in enumerate([[3], [1]]):
+        source.begin(row, 0, prompt)
+    logits = torch.tensor([[0.0, 1.0, 0.0, 1.5]] * 2)
+    assert drawn(source, logits).tolist() == [[1], [3]]
+    assert drawn(source, logits).tolist() == [[3], [3]]
 
 
 @law

@@ -8,40 +8,64 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from llm_build_plugins.generate._noise import waits
+
 if TYPE_CHECKING:
     from llm_build.interfaces import Tokenizer
 
 
 class Draw:
-    """A sampler with a source of chance for each row, so that a row's tokens do not depend on its neighbours."""
+    """A sampler, and what it needs to know of each row: which tokens it has seen, its seed, and how often it drew.
 
-    def __init__(
-        self, sampler: Any, tokenizer: Tokenizer, vocab: int, seeds: Sequence[int], device: torch.device
-    ) -> None:
+    All of that is on the device and changed in place, so that a step that draws can be launched as a graph.
+    """
+
+    def __init__(self, sampler: Any, tokenizer: Tokenizer, vocab: int, rows: int, device: torch.device) -> None:
         self._sampler = sampler
-        self._sources = [torch.Generator(device).manual_seed(each) for each in seeds]
         self._eos = tokenizer.eos
-        self._seen = torch.zeros(len(seeds), vocab, dtype=torch.bool, device=device)
+        self._tokens = torch.arange(vocab, device=device)
+        self._seeds = torch.zeros(rows, dtype=torch.int64, device=device)
+        self._drawn = torch.zeros_like(self._seeds)
+        self._seen = torch.zeros(rows, vocab, dtype=torch.bool, device=device)
         # rows of the embedding that no token has, and padding, are never text
-        self._never = torch.arange(vocab, device=device) >= tokenizer.vocab_size
+        self._never = self._tokens >= tokenizer.vocab_size
         if tokenizer.pad is not None and tokenizer.pad != tokenizer.eos:
             self._never[tokenizer.pad] = True
 
-    def saw(self, tokens: Tensor, counts: Sequence[int]) -> None:
-        """Note the first counts[b] tokens of each row b of [B, T] as seen, for the repetition penalty.
-
-        [eos] is never one of them: where a text begins with it, nothing is repeated where it ends.
-        """
-        for row, count in enumerate(counts):
-            self._seen[row, tokens[row, :count]] = True
+    def begin(self, row: int, seed: int, prompt: Sequence[int]) -> None:
+        """Another text begins in a row: what it draws depends on its seed alone, and its prompt has been seen."""
+        self._seeds[row], self._drawn[row] = _signed(seed), 0
+        self._seen[row] = False
+        self._seen[row, torch.tensor(prompt, dtype=torch.int64)] = True
         if self._eos is not None:
-            self._seen[:, self._eos] = False
+            # where a text begins with [eos], nothing is repeated where it ends
+            self._seen[row, self._eos] = False
 
-    def next(self, logits: Tensor) -> Tensor:
-        """logits [B, V] → tokens [B, 1], each drawn with its row's own chance: argmax(p / Exponential(1))."""
+    def tensors(self) -> list[Tensor]:
+        """What a draw changes."""
+        return [self._drawn, self._seen]
+
+    def next(self, logits: Tensor, count: Tensor) -> Tensor:
+        """logits [B, V], count [B] → tokens [B, 1], each drawn with its row's own chance: argmax(p / Exponential(1)).
+
+        Of a row whose count is 0 the token means nothing, and nothing is noted of it.
+        """
         scores = self._sampler.scores(logits.masked_fill(self._never, float("-inf")), self._seen)
-        waits = torch.empty_like(scores)
-        for row, source in zip(waits, self._sources, strict=True):
-            row.exponential_(generator=source)
-        chances: Tensor = scores.softmax(-1) / waits.clamp_min(torch.finfo(waits.dtype).tiny)
-        return chances.argmax(-1, keepdim=True)
+        wait = waits(self._seeds, self._drawn, self._tokens)
+        chances: Tensor = scores.softmax(-1) / wait.clamp_min(torch.finfo(wait.dtype).tiny)
+        tokens = chances.argmax(-1, keepdim=True)
+        self._drawn.add_(count.clamp(max=1))
+        self._note(tokens, count)
+        return tokens
+
+    def _note(self, tokens: Tensor, count: Tensor) -> None:
+        """The tokens [B, 1] of rows that drew are seen from now on, but for [eos]."""
+        new = (count > 0)[:, None]
+        if self._eos is not None:
+            new = new & (tokens != self._eos)
+        self._seen.scatter_(1, tokens, self._seen.gather(1, tokens) | new)
+
+
+def _signed(seed: int) -> int:
+    """A seed as the 64 bits of a signed number."""
+    return (seed + 2**63) % 2**64 - 2**63

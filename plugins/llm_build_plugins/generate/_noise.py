@@ -1,0 +1,35 @@
+"""Chance that is computed, not kept: what a row draws depends on its seed, on how many tokens it drew before, and on
+nothing else. No state on the host, so that a whole step can be launched at once. Legend: B rows, V vocabulary."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_ADD = 0x9E3779B97F4A7C15 - 2**64
+_FIRST = 0xBF58476D1CE4E5B9 - 2**64
+_SECOND = 0x94D049BB133111EB - 2**64
+_POSITIVE = 2**63 - 1
+
+
+def waits(seeds: Tensor, drawn: Tensor, tokens: Tensor) -> Tensor:
+    """seeds and drawn [B] int64, tokens [V] or [B, V] int64 → Exponential(1) numbers [B, V] in float32.
+
+    The number of a token is that of its row's seed and count alone, whichever others are asked for.
+    """
+    row = _mixed(_mixed(seeds) + drawn)[:, None]
+    uniform = (_mixed(row + tokens) & _POSITIVE).to(torch.float32) * 2.0**-63
+    return -torch.log1p(-uniform)
+
+
+def _mixed(key: Tensor) -> Tensor:
+    """A step of SplitMix64, which wraps in 64 bits (Steele, Lea and Flood 2014, figure 17)."""
+    key = key + _ADD
+    key = (key ^ _shifted(key, 30)) * _FIRST
+    key = (key ^ _shifted(key, 27)) * _SECOND
+    return key ^ _shifted(key, 31)
+
+
+def _shifted(key: Tensor, bits: int) -> Tensor:
+    """`key` as an unsigned number, shifted right."""
+    return (key >> bits) & (2 ** (64 - bits) - 1)

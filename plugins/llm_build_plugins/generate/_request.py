@@ -1,0 +1,71 @@
+"""One text that is to be written, and what has come of it so far."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from llm_build import Piece
+from llm_build_plugins.generate._stream import TextStream
+
+if TYPE_CHECKING:
+    from llm_build.interfaces import Tokenizer
+
+
+@attrs.define(kw_only=True, eq=False)
+class Request:
+    """What to continue, or to begin behind a source with, and by how much.
+
+    tokens   of the prompt; the first `fed` of them went through the model
+    source   what a model with an encoder reads, else empty
+    most     how many tokens may come; `launched` of them are drawn or being drawn, `taken` of them have come
+    pieces   what nobody has taken yet
+    done     whether the last piece is among those that came
+    """
+
+    number: int
+    tokens: Sequence[int]
+    source: Sequence[int]
+    most: int
+    seed: int
+    fed: int = 0
+    launched: int = 0
+    taken: int = 0
+    pieces: deque[Piece] = attrs.field(factory=deque)
+    done: bool = False
+    _text: TextStream
+
+    @classmethod
+    def of(
+        cls, tokenizer: Tokenizer, number: int, tokens: Sequence[int], source: Sequence[int], most: int, seed: int
+    ) -> Request:
+        """A request of which nothing is done yet; one for no token at all is done at once."""
+        text = TextStream(tokenizer, tokens)
+        made = cls(number=number, tokens=tokens, source=source, most=most, seed=seed, text=text)
+        if most == 0:
+            made.finish("length")
+        return made
+
+    @property
+    def waits(self) -> bool:
+        """Whether some of its prompt is still to be read."""
+        return self.fed < len(self.tokens)
+
+    def take(self, token: int, eos: int | None) -> None:
+        """A token that was drawn for it."""
+        if token == eos:
+            self.finish("eos", token)
+            return
+        taken = Piece(row=self.number, text=self._text.add(token), token=token)
+        self.pieces.append(taken)
+        self.taken += 1
+        if self.taken == self.most:
+            self.finish("length")
+
+    def finish(self, why: str, token: int | None = None) -> None:
+        """The last piece, with whatever text was waiting."""
+        self.done = True
+        self.pieces.append(Piece(row=self.number, text=self._text.end(), token=token, finish=why))
