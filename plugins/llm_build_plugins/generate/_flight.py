@@ -23,4 +23,4 @@ class Flight:
         """One a row."""
         if self._event is not None:
             self._event.synchronize()
-        return self._there[:, 0].tolist()  # type: ignore[no-any-return]
+        return self._there[:, 0].tolist()

@@ -19,7 +19,7 @@ def waits(seeds: Tensor, drawn: Tensor, tokens: Tensor) -> Tensor:
     """
     row = _mixed(_mixed(seeds) + drawn)[:, None]
     uniform = (_mixed(row + tokens) & _POSITIVE).to(torch.float32) * 2.0**-63
-    return -torch.log1p(-uniform)
+    return -(-uniform).log1p()
 
 
 def _mixed(key: Tensor) -> Tensor:

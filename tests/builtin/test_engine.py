@@ -1,0 +1,143 @@
+"""Requests that come and go: each text is what it is alone, whoever has the other rows."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_build import Piece
+from llm_build_plugins.generate._engine import Engine
+from llm_build_plugins.generate._noise import waits
+from llm_build_plugins.generate._request import Request
+from tests.laws import law
+from tests.small import small_model, small_part, small_tokenizer
+
+TOKENIZER = small_tokenizer()
+MODELS = [small_model(seed=seed, scale=30) for seed in range(2)]
+SAMPLER = "top_p { p = 0.9, temperature = 2, repetition = 1.2 }"
+WRITER = small_part("generate", sampler=SAMPLER)
+PROMPTS = st.text(alphabet="adefl(: \n", min_size=1, max_size=9)
+
+
+def engine(model: Any, rows: int, chunk: int = 16) -> Engine:
+    return Engine(model, TOKENIZER, WRITER.sampler, WRITER.cache, rows=rows, capacity=16, chunk=chunk)
+
+
+def request(prompt: str, most: int, seed: int) -> Request:
+    tokens = TOKENIZER.encode(prompt)
+    return Request.of(TOKENIZER, 0, tokens, (), min(most, 16 - len(tokens)), seed)
+
+
+def alone(model: Any, prompt: str, most: int, seed: int) -> list[int]:
+    return tokens_of(engine(model, 1).submit(request(prompt, most, seed)))
+
+
+def tokens_of(pieces: Any) -> list[int]:
+    return [each.token for each in pieces if each.token is not None]
+
+
+@law
+@given(
+    st.sampled_from(MODELS),
+    st.lists(st.tuples(PROMPTS, st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6),
+    st.integers(1, 3),
+    st.integers(1, 5),
+    st.data(),
+)
+def test_each_text_is_what_it_is_alone(
+    model: Any, wanted: list[tuple[str, int, int]], rows: int, chunk: int, data: st.DataObject
+) -> None:
+    """Requests arrive at any time, wait for a row, and read their prompts in chunks of any length."""
+    running, streams = engine(model, rows, chunk), []
+    for each in wanted:
+        streams.append(running.submit(request(*each)))
+        for _ in range(data.draw(st.integers(0, 4))):
+            running.step()
+    assert [tokens_of(each) for each in streams] == [alone(model, *each) for each in wanted]
+    assert not running.step()
+
+
+def test_a_stream_gives_each_piece_as_soon_as_it_is_there() -> None:
+    running = engine(MODELS[0], 2)
+    first, second = (running.submit(request("def", 5, seed)) for seed in (1, 2))
+    one = next(first)
+    assert isinstance(one, Piece)
+    # the other came along with it
+    assert running._rows[1] is not None
+    assert running._rows[1].taken == 1
+    assert len(tokens_of(second)) == len(tokens_of([one, *first])) == 5
+
+
+def test_a_row_that_is_free_is_given_to_who_waits() -> None:
+    running = engine(MODELS[0], 1)
+    streams = [running.submit(request("a", 2, seed)) for seed in range(3)]
+    assert len(tokens_of(streams[2])) == 2
+    assert [len(tokens_of(each)) for each in streams[:2]] == [2, 2]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_request_for_nothing_is_done_at_once(rows: int) -> None:
+    (last,) = engine(MODELS[0], rows).submit(request("def", 0, 0))
+    assert (last.finish, last.token) == ("length", None)
+
+
+@pytest.mark.slow
+def test_ten_thousand_steps_of_mixed_requests_take_no_more_memory_than_the_first() -> None:
+    """On the device everything is allocated once; on the host, what is done is forgotten."""
+    running, seed, steps, objects = engine(MODELS[0], 3), 0, 0, 0
+    while steps < 10_000:
+        if sum(each is not None for each in running._rows) + len(running._waiting) < 4:
+            running.submit(request("def add"[: 1 + seed % 7], 1 + seed % 8, seed))
+            seed += 1
+        running.step()
+        steps += 1
+        if steps == 500:
+            gc.collect()
+            objects = len(gc.get_objects())
+    gc.collect()
+    assert len(gc.get_objects()) < objects + 200
+
+
+# --- chance ---
+
+
+def test_chance_is_splitmix64() -> None:
+    """Against the reference in Python's own whole numbers."""
+
+    def mixed(key: int) -> int:
+        key = (key + 0x9E3779B97F4A7C15) % 2**64
+        key = (key ^ (key >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        key = (key ^ (key >> 27)) * 0x94D049BB133111EB % 2**64
+        return key ^ (key >> 31)
+
+    seeds, drawn = [0, 7, 2**63 - 1, -3], [0, 1, 2, 50]
+    found = waits(torch.tensor(seeds), torch.tensor(drawn), torch.arange(5))
+    for row, (seed, count) in enumerate(zip(seeds, drawn, strict=True)):
+        key = mixed((mixed(seed % 2**64) + count) % 2**64)
+        uniform = torch.tensor([(mixed((key + token) % 2**64) % 2**63) * 2.0**-63 for token in range(5)])
+        torch.testing.assert_close(found[row], -torch.log1p(-uniform), rtol=1e-5, atol=1e-7)
+
+
+def test_waits_are_exponential_and_independent() -> None:
+    found = waits(torch.arange(300), torch.zeros(300, dtype=torch.int64), torch.arange(2_000)).double()
+    count = found.numel()
+    for moment, expected in ((1, 1.0), (2, 2.0), (3, 6.0)):
+        deviation = float((found**moment).std()) / count**0.5
+        assert abs(float((found**moment).mean()) - expected) < 6 * deviation
+    for one, other in ((found[:-1], found[1:]), (found[:, :-1], found[:, 1:])):
+        assert abs(float(((one - 1) * (other - 1)).mean())) < 6 / count**0.5
+
+
+@law
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**40), st.lists(st.integers(0, 2**20), min_size=1, max_size=5))
+def test_the_chance_of_a_token_does_not_depend_on_the_others(seed: int, drawn: int, tokens: list[int]) -> None:
+    seeds, counts = torch.tensor([seed]), torch.tensor([drawn])
+    together = waits(seeds, counts, torch.tensor(tokens))
+    for index, token in enumerate(tokens):
+        assert torch.equal(together[:, index], waits(seeds, counts, torch.tensor([token]))[:, 0])
+    assert bool((together >= 0).all())
