@@ -19,7 +19,8 @@ def waits(seeds: Tensor, drawn: Tensor, tokens: Tensor) -> Tensor:
     """
     row = _mixed(_mixed(seeds) + drawn)[:, None]
     uniform = (_mixed(row + tokens) & _POSITIVE).to(torch.float32) * 2.0**-63
-    return -(-uniform).log1p()
+    wait: Tensor = -(-uniform).log1p()
+    return wait
 
 
 def _mixed(key: Tensor) -> Tensor:
