@@ -217,8 +217,8 @@ def test_a_page_says_the_same_to_people() -> None:
 
 
 def test_a_name_that_several_slots_have_shows_all_of_them() -> None:
-    both = json.loads(finished(llm_build("plugins", "linear", "--json")))
-    assert [each["id"] for each in both] == ["head:linear", "schedule:linear"]
+    found = json.loads(finished(llm_build("plugins", "linear", "--json")))
+    assert [each["id"] for each in found] == ["head:linear", "scaling:linear", "schedule:linear"]
     assert page_of("schedule:linear")["id"] == page_of("linear", "--slot", "schedule")["id"] == "schedule:linear"
 
 
