@@ -35,7 +35,7 @@ def is_ring(spec: StateSpec, sizes: Sizes) -> bool:
 
 
 class RingView(Layout):
-    """N = reach + max_step - 1 cells a row: place p lies in cell p mod N. One more takes what is no token, and is not read.
+    """N = reach + max_step - 1 cells a row: place p lies in cell p mod N. One more takes what is no token, unread.
 
     Old and new tokens are read together, and only then are the new ones written. The slack of max_step - 1 cells holds
     what is still needed where a whole step is rejected.

@@ -5,7 +5,7 @@ Legend: B rows, T new positions, S cells that may be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -58,7 +58,7 @@ class PagePool(Pool):
         self._known = torch.full((sizes.rows, longest), self.empty)
         self.table = self._known.to(like.device, copy=True)
         self.place = torch.arange(longest * page, device=like.device)
-        self._sizes, self._like, self._codec = sizes, like.new_empty(0), codec
+        self._sizes, self._like, self._codec = sizes, like, codec
         self._cells: list[Tensor] = []
 
     def view(self, spec: StateSpec) -> Layout:
@@ -82,6 +82,10 @@ class PagePool(Pool):
 
     def fork(self, source: Sequence[int], target: Sequence[int], lengths: Sequence[int]) -> None:
         self._clear(self.ledger.fork(source, target, lengths))
+
+    def tensors(self) -> Iterator[Tensor]:
+        """What lies on the device; the host keeps a copy of the table."""
+        yield from (self.table, self.place, *self._cells)
 
     def _clear(self, pages: Sequence[int]) -> None:
         """Zero pages that nobody has: what is not a number would pass through the masks of the next who has them."""

@@ -238,8 +238,8 @@ def make_state(
     """A state for `rows` conversations of at most `capacity` tokens, taking at most `max_step` tokens a row and call.
 
     `memory` is the longest memory of a row, for models that read one. The state is allocated on the device of the
-    model's weights and in their dtype, laid out by `cache`: a module of that slot, or the name of a component. All mixers
-    draw on the same pool of a cache that has one. `max_step` is `capacity` unless given. Raises `CapacityError` for
+    model's weights and in their dtype, laid out by `cache`: a module of that slot, or the name of a component. Where it
+    has a pool, all mixers draw on one. `max_step` is `capacity` unless given. Raises `CapacityError` for
     sizes that are too small.
     """
     sizes = Sizes(rows=rows, capacity=capacity, max_step=capacity if max_step is None else max_step, memory=memory)
