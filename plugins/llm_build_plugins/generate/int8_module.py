@@ -42,9 +42,9 @@ class Int8:
             return {"": value.to(field.dtype)}
         wide = value.to(planes[SCALE].dtype)
         scale = torch.stack([part.abs().amax(-1) for part in wide.split(parts, -1)], -1) / LARGEST
-        # a scale of 0 or NaN divides nothing, and what is not finite has no integer: neither is left to chance
-        ratio = wide / _spread(torch.where(scale > 0, scale, 1), parts)
-        numbers = ratio.nan_to_num(0).round().clamp(-LARGEST, LARGEST).to(torch.int8)
+        # NaN, which a scale of 0 gives too, has no integer
+        ratio = (wide / _spread(scale, parts)).nan_to_num(0)
+        numbers = ratio.round().clamp(-LARGEST, LARGEST).to(torch.int8)
         return {"": numbers, SCALE: scale}
 
     def decode(self, stored: Mapping[str, Tensor], field: Field) -> Tensor:
