@@ -99,7 +99,7 @@ def test_every_component_is_listed_with_who_brings_it() -> None:
     assert [(each["slot"], each["component"]) for each in found["components"]] == [
         (each.slot, each.name) for each in BUILT_IN
     ]
-    assert found["components"][3] == {
+    assert found["components"][4] == {
         "distribution": "llm-build",
         "version": "0.1.0",
         "entry": "builtin.attention",

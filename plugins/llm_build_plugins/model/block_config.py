@@ -19,7 +19,7 @@ class block(Config):
 
     placement: Config = part("placement", default="pre")
     norm: Config = part("norm", default="rms")
-    attention: Config = part("attention")
+    attention: Config = part("attention", example="gqa { heads = 8 }")
     cross: Config | None = part(
         "attention", default=None, optional=True, doc="attention over what the encoder made, in a decoder stack"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -54,6 +54,11 @@ class FieldSpec:
     def required(self) -> bool:
         """Whether a value must be stated, as nothing else gives one."""
         return self.default is UNSET and self.derive is None and self.inherit is None and not self.optional
+
+    def suggested(self, names: Sequence[str]) -> str:
+        """Which of the components `names` a message names for this part: the example's, else the first; "" of none."""
+        stated = self.example.split()[0] if isinstance(self.example, str) else ""
+        return stated if stated in names else next(iter(names), "")
 
 
 def _frozen(value: Any) -> Any:

@@ -285,8 +285,8 @@ class _Filling:
 
     def _example(self, name: str, spec: FieldSpec) -> str:
         slot = getattr(spec.kind, "slot", None)
-        names = self.filler.registry.names(slot) if slot else []
-        return f"write {name} = {names[0]} {{ … }}" if names else f"write {name} = …"
+        component = spec.suggested(self.filler.registry.names(slot)) if slot else ""
+        return f"write {name} = {component} {{ … }}" if component else f"write {name} = …"
 
     def _accept(self, name: str, spec: FieldSpec, value: Any) -> Any:
         if value is None and spec.optional:

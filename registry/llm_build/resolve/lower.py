@@ -173,8 +173,7 @@ class Lowering:
             return self.registry.config(slot, spec.default)
         if isinstance(spec.default, Config):
             return type(spec.default)
-        names = self.registry.names(slot)
-        example = names[0] if names else "component"
+        example = spec.suggested(self.registry.names(slot)) or "component"
         self._fault(
             "E210",
             f"there is nothing to merge into: {name} is not set",
