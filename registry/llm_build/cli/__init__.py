@@ -26,6 +26,7 @@ VERBS = {
     "bench": "measure how fast a model writes",
     "plugins": "list the installed components, or show one",
     "new": "write the files of a new plugin",
+    "verify": "hold a component to what it promises",
 }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
 
 import attrs
@@ -14,6 +15,8 @@ from llm_build.components.values import UNSET, Problem
 from llm_build.errors import LLMBuildError, PluginError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from llm_build.context import Context
 
 
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
 class ComponentInfo:
     """What a component declares: its id is `slot:name`; `module` ("package.module:Class") is imported when it is built.
 
-    `version` goes up when numerics or weight names change. `capabilities` are promises that tests hold it to.
+    `version` goes up when numerics or weight names change. `capabilities` are promises that the conformance kit holds
+    it to, but for the checks in `opt_outs`, each with its reason.
     """
 
     slot: str
@@ -29,6 +33,7 @@ class ComponentInfo:
     version: int
     module: str
     capabilities: frozenset[str]
+    opt_outs: Mapping[str, str] = attrs.field(hash=False)
     doc: str
 
     @property
@@ -65,6 +70,14 @@ class Config:
     def inside(self, field: str, context: Context) -> Context:
         """The context of the part in `field`. Override where the component tells its parts more than it was told."""
         return context
+
+    @classmethod
+    def specimens(cls, folder: Path) -> Sequence[Config]:  # noqa: ARG003 - those who override it use the folder
+        """Configs to prove the component with, where its fields cannot be drawn, as those that name files.
+
+        What they name may be written into `folder`, which is empty. None: the kit draws every field.
+        """
+        return ()
 
     def problems(self, context: Context) -> list[Problem]:
         """Every fault of this config and of its parts in this context; without an error among them it can be built."""
@@ -173,24 +186,33 @@ C = TypeVar("C", bound=type[Config])
         fields.parts,
     ),
 )
-def component(identity: str, *, module: str, version: int = 1, capabilities: Iterable[str] = ()) -> Callable[[C], C]:
+def component(
+    identity: str,
+    *,
+    module: str,
+    version: int = 1,
+    capabilities: Iterable[str] = (),
+    opt_outs: Mapping[str, str] = MappingProxyType({}),
+) -> Callable[[C], C]:
     """Make a class the config of a component.
 
     `identity` is "slot:name"; `module` is "package.module:Class" and is imported only when the component is built, with
     `Class(config, context)`. `capabilities` are among those of `CAPABILITIES`, or "namespace.name" for promises that
-    are a plugin's own. Raises `PluginError`, which says what to write, for a declaration that the language cannot use.
+    are a plugin's own. `opt_outs` are the checks of the conformance kit that it cannot keep, each with the reason; one
+    that it does keep fails the kit. Raises `PluginError`, which says what to write, for a declaration that the language
+    cannot use.
     """
     slot, _, name = identity.partition(":")
 
     def decorate(cls: C) -> C:
         if not issubclass(cls, Config):
             raise PluginError(f"the config class of {identity} must derive from Config: class {cls.__name__}(Config)")
-        refuse_bad_declaration(identity, module, version, capabilities)
+        refuse_bad_declaration(identity, module, version, capabilities, opt_outs)
         refuse_bad_fields(cls, Config, identity)
         # Config brings equality and repr: what attrs would generate for each class costs start-up time
         made: Any = attrs.frozen(kw_only=True, eq=False, repr=False)(cls)
         doc = (cls.__doc__ or "").strip()
-        made.__component__ = ComponentInfo(slot, name, version, module, frozenset(capabilities), doc)
+        made.__component__ = ComponentInfo(slot, name, version, module, frozenset(capabilities), dict(opt_outs), doc)
         return made  # type: ignore[no-any-return]
 
     return decorate

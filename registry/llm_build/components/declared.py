@@ -4,7 +4,7 @@ write instead, before anybody names the component in a spec."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -78,7 +78,9 @@ _PYTHON = {
 _EXPRESSIBLE = "whole numbers, numbers, shares, true and false, strings, paths, choices, lists of these, and components"
 
 
-def refuse_bad_declaration(identity: str, module: str, version: int, capabilities: Iterable[str]) -> None:
+def refuse_bad_declaration(
+    identity: str, module: str, version: int, capabilities: Iterable[str], opt_outs: Mapping[str, str]
+) -> None:
     """Raises `PluginError` for what `@component` was given."""
     refuse_bad_id(identity)
     if not isinstance(module, str) or not _MODULE.fullmatch(module):
@@ -89,6 +91,9 @@ def refuse_bad_declaration(identity: str, module: str, version: int, capabilitie
         raise PluginError(f'{identity} has a list of capabilities: write capabilities=["{capabilities}"]')
     for each in capabilities:
         refuse_capability(identity, each)
+    for check, reason in opt_outs.items():
+        if not isinstance(reason, str) or not reason.strip():
+            raise PluginError(f'{identity} opts out of {check} without a reason: write opt_outs={{"{check}": "why"}}')
     if identity.startswith("position:") and not capabilities:
         raise PluginError(
             f'{identity} must say how it is used, or nothing would use it: write capabilities=["rotary"], or "additive"'
