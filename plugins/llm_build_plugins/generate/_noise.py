@@ -28,9 +28,11 @@ def _mixed(key: Tensor) -> Tensor:
     key = key + _ADD
     key = (key ^ _shifted(key, 30)) * _FIRST
     key = (key ^ _shifted(key, 27)) * _SECOND
-    return key ^ _shifted(key, 31)
+    mixed: Tensor = key ^ _shifted(key, 31)
+    return mixed
 
 
 def _shifted(key: Tensor, bits: int) -> Tensor:
     """`key` as an unsigned number, shifted right."""
-    return (key >> bits) & (2 ** (64 - bits) - 1)
+    moved: Tensor = (key >> bits) & (2 ** (64 - bits) - 1)
+    return moved
