@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from lark.exceptions import UnexpectedCharacters
 
 from llm_build import load, write
@@ -97,6 +98,7 @@ STYLE = {
     "or in its column": ("bcd = 1\na   = x {\n}\nef = 2", "bcd = 1\na   = x {\n}\nef = 2\n"),
     "a merge stays out": ("abc { d = 1 }\ne =2", "abc { d = 1 }\ne = 2\n"),
     "or gives the column": ("abc { d = 1 }\ne   = 2", "abc { d = 1 }\ne   = 2\n"),
+    "a merge that would be left behind stays out": ("abcd=1\nabc {}\nef  =", "abcd = 1\nabc { }\nef =\n"),
     "two fields on a line stay out": ("a = 1, b = 2\nbcd = 3", "a = 1, b = 2\nbcd = 3\n"),
     "a wide head stays out": (f"{'a' * 40} = 1\nb = 2\nc = 3", f"{'a' * 40} = 1\nb = 2\nc = 3\n"),
     "a comment keeps its column": ("a=1      # b\n\ncd = 2   # e", "a = 1    # b\n\ncd = 2   # e\n"),
@@ -116,6 +118,17 @@ STYLE = {
 def test_the_style(name: str) -> None:
     text, styled = STYLE[name]
     assert format_text(text) == styled
+    assert format_text(styled) == styled
+
+
+COLUMNS = st.tuples(st.integers(1, 5), st.integers(0, 5), st.sampled_from(["= 1", "{ }", "=", "= a {", "{", "}"]))
+
+
+@law
+@given(st.lists(COLUMNS, max_size=8))
+def test_what_is_aligned_stays_aligned(fields: list[tuple[int, int, str]]) -> None:
+    text = "\n".join(f"{'a' * width}{' ' * space}{value}" for width, space, value in fields)
+    styled = format_text(text)
     assert format_text(styled) == styled
 
 

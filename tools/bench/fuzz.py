@@ -1,6 +1,6 @@
 """Feed the language with 200,000 inputs that coverage guides, and see that nothing but diagnostics comes out.
 
-Run `python tools/bench/fuzz.py [--inputs 200000] [--seed 1]`; needs atheris (`pip install atheris`; it is in the dev
+Run `python tools/bench/fuzz.py [--inputs 200000] [--seed 1] [--workers 2]`; needs atheris (`pip install atheris`; it is in the dev
 extra where there are wheels). Inputs grow from the repository's specs, sound and faulty, by libFuzzer's mutations and
 by ones that know the words of the language (tests/language/hostile.py). An input fails the run if it raises, opens a
 file outside its project, imports what is no plugin, starts a process or a connection, takes more than 10 s, or brings
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import random
 import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -32,11 +33,27 @@ def peak_mib() -> float:
     return int(found[1]) / 1024
 
 
-def main() -> None:
+def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--inputs", type=int, default=200_000)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument(
+        "--workers", type=int, default=1, help="processes that share the inputs, each with its own seed"
+    )
     given = options.parse_args()
+    if given.workers == 1:
+        fuzz(given.inputs, given.seed)
+        return 0
+    share = [str(-(-given.inputs // given.workers))]
+    command = [sys.executable, __file__, "--inputs", *share]
+    workers = [subprocess.Popen([*command, "--seed", str(given.seed + each)]) for each in range(given.workers)]
+    failed = sum(worker.wait() != 0 for worker in workers)
+    print(f"{given.workers} processes of {share[0]} inputs each, of which {failed} failed")
+    return int(failed > 0)
+
+
+def fuzz(inputs: int, seed: int) -> None:
+    """Ends the process: with 0 where nothing but diagnostics came out."""
     with atheris.instrument_imports(include=["llm_build"]):
         from tests.language import hostile
     folder = Path(tempfile.mkdtemp())
@@ -59,7 +76,7 @@ def main() -> None:
         count += 1
         peak = peak_mib()
         assert peak < MEMORY_MIB, f"{peak:.0f} MiB"
-        if count == given.inputs:
+        if count == inputs:
             print(f"{count:_} inputs, nothing but diagnostics; peak of the process {peak:.0f} MiB", flush=True)
 
     def mutate(data: bytes, size: int, seed: int) -> bytes:
@@ -71,7 +88,7 @@ def main() -> None:
 
     limits = [f"-timeout={SECONDS}", "-rss_limit_mb=0", f"-max_len={LENGTH}", "-print_final_stats=1"]
     atheris.Setup(
-        [sys.argv[0], f"-runs={given.inputs}", f"-seed={given.seed}", *limits, str(seeds)],
+        [sys.argv[0], f"-runs={inputs}", f"-seed={seed}", *limits, str(seeds)],
         one,
         custom_mutator=mutate,
     )
@@ -79,4 +96,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -84,10 +84,32 @@ def find_anchor(line: Line, opens: bool) -> None:
 
 def align_values(lines: Iterable[Line]) -> None:
     """Put the `=` of neighbouring fields below each other."""
-    for group in _groups(lines):
-        column = max(len(line.head) for line in group) + 1
+    for group in (part for each in _groups(lines) for part in _alike(each)):
+        column = _wanted(group)
         for line in group:
             line.gap = column - len(line.head) if _kind(line) == "=" else 1
+
+
+def _wanted(group: Sequence[Line]) -> int:
+    """The column behind the widest head."""
+    return max(len(line.head) for line in group) + 1
+
+
+def _alike(group: Sequence[Line]) -> Iterator[Sequence[Line]]:
+    """A group whole, or in parts where it would leave a brace behind, which never moves: seen again they would part."""
+    braces = [line for line in group if _kind(line) == "{"]
+    if all(len(line.head) + 1 == _wanted(group) for line in braces):
+        yield group
+        return
+    part: list[Line] = []
+    for line in group:
+        if _kind(line) == "=":
+            part.append(line)
+            continue
+        yield from ([part] if part else [])
+        yield [line]
+        part = []
+    yield from ([part] if part else [])
 
 
 def _groups(lines: Iterable[Line]) -> Iterator[list[Line]]:
