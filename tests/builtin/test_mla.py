@@ -57,7 +57,7 @@ def by_hand(module: Any, config: Any, x: Tensor, causal: bool) -> Tensor:
     if config.q_rank:
         q = module.q_norm(q) @ module.q_up.weight.T
     q, latent = q.view(length, config.heads, -1), module.kv_norm(latent)
-    places = torch.arange(length)[None]
+    places, factor = torch.arange(length)[None], getattr(module.position, "score_factor", 1.0)
 
     def turned(each: Tensor) -> Tensor:
         return module.position.rotate(each[None], places)[0] if module.position is not None else each
@@ -72,7 +72,7 @@ def by_hand(module: Any, config: Any, x: Tensor, causal: bool) -> Tensor:
             for s in seen:
                 made = up @ latent[s]
                 still = q[t, head, : module.nope] @ made[: module.nope]
-                scores.append((still + turning[t, head] @ shared[s]) / (module.nope + module.rope) ** 0.5)
+                scores.append((still + turning[t, head] @ shared[s]) / (module.nope + module.rope) ** 0.5 * factor)
                 values.append(made[module.nope :])
             heads.append(torch.stack(scores).softmax(0) @ torch.stack(values))
         outs.append(module.out(torch.cat(heads)))

@@ -194,7 +194,11 @@ def _missing_value(spec: Sound, draw: random.Random) -> Seed | None:
     value = getattr(spec.statements[spec.owner[index]], "value", None)
     if value is None or not start <= value.start:
         return None  # an argument of a call
-    return Seed("missing value", start, value.end, "", start - 1, spec.owner[index])
+    end = value.end
+    # a value's own span ends before the bracket that closes around its last part
+    while spec.text.count("(", start, end) > spec.text.count(")", start, end):
+        end = spec.text.index(")", end) + 1
+    return Seed("missing value", start, end, "", start - 1, spec.owner[index])
 
 
 def _missing_equals(spec: Sound, draw: random.Random) -> Seed | None:

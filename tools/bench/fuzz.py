@@ -1,7 +1,7 @@
 """Feed the language with 200,000 inputs that coverage guides, and see that nothing but diagnostics comes out.
 
-Run `python tools/bench/fuzz.py [--inputs 200000] [--seed 1] [--workers 2]`; needs atheris (`pip install atheris`; it is in the dev
-extra where there are wheels). Inputs grow from the repository's specs, sound and faulty, by libFuzzer's mutations and
+Run `python tools/bench/fuzz.py [--inputs 200000] [--seed 1] [--workers 2]`; needs atheris, which is in the dev
+extra where there are wheels. Inputs grow from the repository's specs, sound and faulty, by libFuzzer's mutations and
 by ones that know the words of the language (tests/language/hostile.py). An input fails the run if it raises, opens a
 file outside its project, imports what is no plugin, starts a process or a connection, takes more than 10 s, or brings
 the process above 500 MiB; it is then written to a file named crash-… or timeout-… in the working folder.
