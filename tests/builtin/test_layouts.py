@@ -88,10 +88,11 @@ def test_what_was_no_token_or_belonged_to_others_is_never_read(
     assert all(each.isfinite().all() for each in fields.values())
 
 
+@pytest.mark.parametrize("reach", [None, 1_000])
 @pytest.mark.parametrize("cache", CACHES)
-def test_only_the_length_in_use_is_read(cache: str) -> None:
-    keeper = Keeper({"k": Field((2,))})
-    state = state_of(keeper, 1, cache, capacity=10_000)
+def test_only_the_length_in_use_is_read(cache: str, reach: int | None) -> None:
+    keeper = Keeper({"k": Field((2,), reach=reach)})
+    state = state_of(keeper, 1, cache, capacity=10_000, max_step=1)
     ((fields, k_index),) = keeper.feed(state, {"k": torch.ones(1, 1, 2)}, [1])
     assert fields["k"].shape[1] == k_index.shape[1] <= 64 + 2
 
