@@ -182,7 +182,7 @@ def test_verify_fails_with_a_command_that_fails_again(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("norm:rm",), 'no component "norm:rm" is installed'),
-        (("norm:rms", "--check", "shap"), "norm:rms is not held to a check shap; its checks are shape"),
+        (("norm:rms", "--check", "shap"), "norm:rms is not held to a check shap; its checks are listing"),
         (("norm:rms", "--reference", "nowhere:at"), "nowhere:at cannot be imported"),
     ],
 )

@@ -19,6 +19,17 @@ from tests.processes import Done, finished, llm_build, python
 
 BUILT_IN = [entry for entry in installed().entries() if entry.owner.distribution == "llm-build"]
 SLOTS = sorted({entry.slot for entry in BUILT_IN})
+FREE_FILE = """
+from llm_build import Config, component, hookimpl
+
+@component("norm:acme.free", module="nowhere:Nothing")
+class free(Config):
+    '''A norm.'''
+
+@hookimpl
+def llm_components():
+    return [free]
+"""
 HOSTS = """
 from llm_build import Config, component, hookimpl, part
 from llm_build_plugins.norm import rms
@@ -214,6 +225,16 @@ def test_a_page_says_the_same_to_people() -> None:
     for expected in ("attention:gqa, version 1", "capabilities: cache causal", "Ainslie", "1 / sqrt(head_dim)"):
         assert expected in said
     assert said.endswith("example: gqa { heads = 8 }\nstands in: block.attention, block.cross\n")
+
+
+def test_a_page_says_what_a_component_opts_out_of_and_why(tmp_path: Path) -> None:
+    opting = FREE_FILE.replace("module=", 'opt_outs={"finite": "it divides", "rows": "it counts them"}, module=')
+    (tmp_path / "free.py").write_text(opting, encoding="utf-8")
+    door = ("--plugin", str(tmp_path / "free.py"))
+    assert page_of("acme.free", *door)["opt_outs"] == {"finite": "it divides", "rows": "it counts them"}
+    said = finished(llm_build("plugins", "acme.free", *door))
+    assert "opts out of finite: it divides\nopts out of rows: it counts them\n" in said
+    assert page_of("attention:gqa")["opt_outs"] == {}
 
 
 def test_a_name_that_several_slots_have_shows_all_of_them() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from acme_differential.config import differential
 from llm_build import Config, Context, Step, build
+from llm_build.conformance import conformance
 from llm_build_plugins import ffn, model, norm, position
 from tests.builtin.caches import CACHES, full_pass
 from tests.builtin.machine import Machine, run
@@ -35,6 +36,9 @@ attentions = st.builds(
     lambda_init=st.sampled_from([0.2, 0.8]),
     window=st.none() | st.integers(1, 5),
 )
+
+
+test_it_conforms = conformance(differential)
 
 
 @st.composite

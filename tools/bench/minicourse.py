@@ -24,6 +24,7 @@ from typing import Any
 
 import attrs
 import torch
+from llm_build_plugins.generate._capture import Replay
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
@@ -32,7 +33,6 @@ from llm_build import Batch, Context, State, build, load, make_state
 from llm_build.resolve import resolve
 from llm_build.run import keep_memory
 from llm_build_plugins import model as models
-from llm_build_plugins.generate._capture import Replay
 
 SPEC = Path(__file__).parents[2] / "specs" / "minicourse.llm"
 PARAMETERS = 483_033_680

@@ -55,7 +55,9 @@ class SoftmaxAttention(Config):
     dropout: float = number(low=0, below=1, inherit="dropout", doc="of the attention weights, while training")
     position: Config | None = part("position", inherit="position", optional=True, once=True)
     mask: Config = part("mask", derive=usual_mask, says="causal in a decoder, full in an encoder and over a memory")
-    scale: float = number(derive=inverse_root, says="1 / sqrt(head_dim)", doc="what the scores are multiplied by")
+    scale: float = number(
+        above=0, derive=inverse_root, says="1 / sqrt(head_dim)", doc="what the scores are multiplied by"
+    )
     softcap: float | None = number(above=0, optional=True, doc="scores are squashed into ±softcap by tanh")
     sinks: bool = flag(default=False, doc="a learned logit a head that takes weight and gives nothing")
     qk_norm: Config | None = part("norm", optional=True, doc="norms of queries and of keys over head_dim")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from llm_build import Config, Context, Problem, component, is_paired, many, number, parts
+from llm_build import Config, Context, Problem, Share, component, is_paired, many, number, parts
+from llm_build_plugins.data._specimens import write_pairs, write_texts
+from llm_build_plugins.data.files_config import files
+from llm_build_plugins.data.pairs_config import pairs
 
 
 @component("data:mixture", module="llm_build_plugins.data.mixture_module:DataMixture")
@@ -25,6 +29,14 @@ class mixture(Config):
     def paired(self) -> bool:
         """Whether its documents have sources."""
         return all(is_paired(each) for each in self.of)
+
+    @classmethod
+    def specimens(cls, folder: Path) -> Sequence[Config]:
+        """Of texts, of pairs, and of a mixture."""
+        first, second = (files(paths=(write_texts(folder, name),), held_out=Share.percent(30)) for name in ("a", "b"))
+        third, fourth = (pairs(paths=(write_pairs(folder, name),), held_out=Share.percent(30)) for name in ("c", "d"))
+        whole = cls(of=[first, second], weights=[3, 0.5])
+        return [whole, cls(of=[third, fourth]), cls(of=[cls(of=[first], weights=[2]), second], weights=[1, 3])]
 
     def check_weights(self, context: Context) -> Iterator[Problem]:
         if self.weights is not None and len(self.weights) != len(self.of):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from llm_build import Config, Context, Problem, Share, component, many, path, share, size
 from llm_build_plugins.data._shared import check_held_out
+from llm_build_plugins.data._specimens import write_pairs
 
 
 @component("data:pairs", module="llm_build_plugins.data.pairs_module:TabbedPairs")
@@ -26,6 +28,12 @@ class pairs(Config):
     def paired(self) -> bool:
         """Its documents have sources."""
         return True
+
+    @classmethod
+    def specimens(cls, folder: Path) -> Sequence[Config]:
+        """Pairs of which some have the same source, in some splits."""
+        file = write_pairs(folder, "pairs")
+        return [cls(paths=(file,), held_out=Share.percent(30), seed=seed) for seed in range(3)]
 
     def check(self, context: Context) -> Iterator[Problem]:
         return check_held_out(self.held_out)

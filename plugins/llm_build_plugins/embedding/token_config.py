@@ -13,4 +13,4 @@ class token(Config):
     """
 
     shared: bool = flag(default=False, doc="one table for the encoder and the decoder of an encoder_decoder")
-    scale: float | None = number(optional=True, doc="what the vectors are multiplied by")
+    scale: float | None = number(optional=True, above=0, doc="what the vectors are multiplied by")

@@ -31,7 +31,7 @@ class Router(Config):
             )
 
 
-@component("router:topk_softmax", module="llm_build_plugins.ffn.router_module:TopKSoftmax")
+@component("router:topk_softmax", module="llm_build_plugins.ffn.router_module:TopKSoftmax", capabilities=["normalised"])
 class topk_softmax(Router):
     """The k largest logits, and a softmax over those k alone: weights that sum to 1.
 

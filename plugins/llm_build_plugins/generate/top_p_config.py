@@ -8,7 +8,7 @@ from llm_build import Config, Context, Problem, component, number
 from llm_build_plugins.generate._cold import idle_filter
 
 
-@component("sampler:top_p", module="llm_build_plugins.generate.top_p_module:TopP")
+@component("sampler:top_p", module="llm_build_plugins.generate.top_p_module:TopP", capabilities=["nucleus"])
 class top_p(Config):
     """One of the fewest likeliest tokens that hold a share p of the probability; the one that crosses p is among them.
 

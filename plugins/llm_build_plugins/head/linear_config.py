@@ -14,4 +14,4 @@ class linear(Config):
 
     bias: bool = flag(default=False)
     tie: bool = flag(default=False, doc="use the embedding's matrix; nothing of its own but the bias")
-    scale: float | None = number(optional=True, doc="what the logits are multiplied by")
+    scale: float | None = number(optional=True, above=0, doc="what the logits are multiplied by")

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from llm_build import Config, Context, Problem, component, number, part, size
 from llm_build_plugins.model._advice import ragged_vocab
+
+SPECIMEN = """llm 1
+let enc = block {{ norm = {norm}, placement = {placement}, attention = mha {{ heads = 2, mask = full }}, ffn = {ffn} }}
+let dec = enc {{ attention = mha {{ heads = 2 }}, cross = gqa {{ heads = 2 }} }}
+model = encoder_decoder {{
+  dim = 8, context = 16, vocab = 11, dropout = {dropout}
+  position = {position}, embedding = token {{ shared = {shared} }}
+  encoder = stack {{ layers = 2 * enc, norm = {norm} }}
+  decoder = stack {{ layers = 2 * dec, norm = {norm} }}
+}}
+"""
+SPECIMENS = (
+    {"norm": "layer", "placement": "post", "ffn": "mlp", "dropout": 0.1, "position": "sinusoidal", "shared": "true"},
+    {"norm": "rms", "placement": "pre", "ffn": "swiglu", "dropout": 0, "position": "rope", "shared": "false"},
+)
 
 
 @component(
@@ -46,6 +62,12 @@ class encoder_decoder(Config):
         if field == "initialiser":
             return inner.with_(depth=max(len(self.encoder.layers), len(self.decoder.layers)))
         return inner
+
+    @classmethod
+    def specimens(cls, folder: Path) -> Sequence[Config]:
+        from llm_build import load  # only whoever proves it reads specs
+
+        return [load(SPECIMEN.format(**each)).model for each in SPECIMENS]
 
     def check_cross(self, context: Context) -> Iterator[Problem]:
         # a block of another plugin may read it by another name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llm_build import Config, component, flag, number
 
 
-@component("initialiser:normal", module="llm_build_plugins.model.normal_module:Normal")
+@component("initialiser:normal", module="llm_build_plugins.model.normal_module:Normal", capabilities=["residual"])
 class normal(Config):
     """Matrices are drawn from normal(0, std), biases are 0, norms as they are made.
 

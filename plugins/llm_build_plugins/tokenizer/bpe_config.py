@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from llm_build import Config, Context, Problem, component, flag, many, size, text
 from llm_build_plugins.tokenizer._special import check_special
@@ -10,7 +11,7 @@ from llm_build_plugins.tokenizer._special import check_special
 BYTES = 256
 
 
-@component("tokenizer:bpe", module="llm_build_plugins.tokenizer.bpe_module:BPE")
+@component("tokenizer:bpe", module="llm_build_plugins.tokenizer.bpe_module:BPE", capabilities=["lossless"])
 class bpe(Config):
     """Byte-level byte-pair encoding, trained on the training documents: any text can be written in it, and comes back.
 
@@ -28,6 +29,13 @@ class bpe(Config):
     prefix_space: bool = flag(
         default=False, doc="put a space before the text, so that its first word is like any other"
     )
+
+    @classmethod
+    def specimens(cls, folder: Path) -> Sequence[Config]:
+        """Without a merge, with some, with special tokens of several kinds."""
+        names = ("[pad]", "[eos]", "<|user|>", "(_0_)")
+        sizes = [cls(vocab=vocab, prefix_space=spaced) for vocab in (258, 320) for spaced in (False, True)]
+        return [*sizes, cls(vocab=300, special=names), cls(vocab=300, special=("[eos]",))]
 
     def vocab_size(self) -> int:
         """The rows that the embedding needs; text that is too short to learn from may leave some unused."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,6 +27,20 @@ class pretrained(Config):
         default=None, optional=True, doc="the token that ends a document; none: a usual name, if there"
     )
     pad: str | None = text(default=None, optional=True, doc="the token that fills a row; none: a usual name, if there")
+
+    @classmethod
+    def specimens(cls, folder: Path) -> Sequence[Config]:
+        """A tokenizer of bytes and a few merges, with its usual names and with others."""
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # what is checked goes without it
+
+        letters = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "th", "the"]
+        inner = Tokenizer(models.BPE({each: place for place, each in enumerate(letters)}, [("t", "h"), ("th", "e")]))
+        inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        inner.decoder = decoders.ByteLevel()
+        inner.add_special_tokens(["<s>", "</s>", "<pad>"])
+        file = str(folder / "tokenizer.json")
+        inner.save(file)
+        return [cls(file=file), cls(file=file, eos="<s>", pad="</s>")]
 
     def vocab_size(self) -> int | None:
         """One more than the largest token id; None where the file is absent or cannot be read."""

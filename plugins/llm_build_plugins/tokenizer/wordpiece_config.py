@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from llm_build import Config, Context, Problem, component, flag, many, size, text
 from llm_build_plugins.tokenizer._special import check_special
@@ -33,6 +34,13 @@ class wordpiece(Config):
         doc="special tokens; [eos] ends a document, [pad] fills a row, [unk] is what the vocabulary lacks",
     )
     lowercase: bool = flag(default=False, doc="read every letter as a small one")
+
+    @classmethod
+    def specimens(cls, folder: Path) -> Sequence[Config]:
+        """From a vocabulary without any word to one with many, and special tokens of several kinds."""
+        names = ("[pad]", "[eos]", UNKNOWN, "<|user|>", "(_0_)")
+        sizes = [cls(vocab=vocab, lowercase=lower) for vocab in (300, 90) for lower in (False, True)]
+        return [*sizes, cls(vocab=8), cls(vocab=120, special=names)]
 
     def vocab_size(self) -> int:
         """The rows that the embedding needs; text that is too short to learn from may leave some unused."""

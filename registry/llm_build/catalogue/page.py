@@ -35,12 +35,14 @@ class FieldLine:
 
 @attrs.frozen(kw_only=True)
 class Page:
-    """One component. `taken_by` names the fields of installed components that it fits."""
+    """One component. `taken_by` names the fields of installed components that it fits, `opt_outs` the checks of the
+    conformance kit that it is not held to, each with its reason."""
 
     id: str
     version: int
     owner: Owner
     capabilities: tuple[str, ...]
+    opt_outs: dict[str, str]
     doc: str
     fields: Sequence[FieldLine]
     example: str
@@ -68,6 +70,7 @@ def _page(entry: Entry, registry: Registry) -> Page:
         version=info.version,
         owner=entry.owner,
         capabilities=tuple(sorted(info.capabilities)),
+        opt_outs=dict(sorted(info.opt_outs.items())),
         doc=cleandoc(info.doc),
         fields=[_line(name, spec) for name, spec in field_specs(cls).items()],
         example=example(cls, registry),

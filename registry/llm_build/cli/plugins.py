@@ -123,6 +123,8 @@ def _head(page: Page) -> Iterator[str]:
     yield f"from {page.owner}, entry point {page.owner.entry}"
     if page.capabilities:
         yield f"capabilities: {' '.join(page.capabilities)}"
+    for check, reason in page.opt_outs.items():
+        yield f"opts out of {check}: {reason}"
     if page.doc:
         yield ""
         yield page.doc

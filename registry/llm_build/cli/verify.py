@@ -51,7 +51,7 @@ def command(
         subject = Subject.of(component, _named(reference), tuple(plugins))
     except PluginError as wrong:
         raise click.UsageError(str(wrong)) from wrong
-    _refuse_strangers(only, [each.id for each in checks_for(subject)], subject.id)
+    _refuse_strangers(only, [each.id for each in checks_for(subject, full=full)], subject.id)
     report = verify(subject, only=only, full=full, seed=seed)
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))

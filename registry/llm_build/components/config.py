@@ -72,10 +72,11 @@ class Config:
         return context
 
     @classmethod
-    def specimens(cls, folder: Path) -> Sequence[Config]:  # noqa: ARG003 - those who override it use the folder
+    def specimens(cls, folder: Path) -> Sequence[Config]:
         """Configs to prove the component with, where its fields cannot be drawn, as those that name files.
 
-        What they name may be written into `folder`, which is empty. None: the kit draws every field.
+        What they name may be written into `folder`, which is empty, or into `cache_folder()`, which is then one of the
+        kit's own. None: the kit draws every field.
         """
         return ()
 

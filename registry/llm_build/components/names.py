@@ -21,7 +21,11 @@ CAPABILITIES: Mapping[str, str] = {
     "causal": "an output never depends on what comes after it",
     "encoder": "a model that reads a source before it writes",
     "grouped": "can be many experts in one: its weights and rows come by expert",
+    "lossless": "a tokenizer whose decode gives back any text as it was",
+    "normalised": "a router whose weights sum to 1 at every position",
+    "nucleus": "a sampler that leaves the fewest likeliest tokens which hold the share `p` of the probability",
     "relative": "moving a whole sequence along changes nothing",
+    "residual": "an initialiser that draws what writes into the residual stream the smaller, the deeper the model is",
     "rotary": "a position that rotates queries and keys",
     "window": "reads the latest positions only",
 }

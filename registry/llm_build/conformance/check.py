@@ -33,7 +33,7 @@ class Check:
     slots      whose components are held to it; empty: those of every slot
     needs      the capabilities that a component must have promised
     when       whether it means anything for a component
-    quick, full  how many cases are drawn
+    quick, full  how many cases are drawn; one whose `quick` is 0 is asked in a full run alone
     since      the first edition in which it fails; in the one before it warns
     """
 

@@ -22,8 +22,9 @@ def conformance(
     import pytest  # a test file has it
 
     subject = Subject.of(component, reference)
-    held = {each.id: each for each in checks_for(subject)}
-    stray = [pytest.param(name, id=f"opt-out-{name}") for name in subject.opt_outs if name not in held]
+    held = {each.id: each for each in checks_for(subject, full=full)}
+    known = {each.id for each in checks_for(subject)}
+    stray = [pytest.param(name, id=f"opt-out-{name}") for name in subject.opt_outs if name not in known]
 
     @pytest.mark.parametrize("check", [*held, *stray])
     def test(check: str) -> None:

@@ -28,18 +28,29 @@ SIZES = (1, 2, 3, 4, 5, 6, 8)
 NUMBERS = (0.5, 1.0, 2.0, 0.25, 0.1, 0.9, 3.0, 1e-3, 10.0, 100.0, 0.0)
 
 
-def draw_config(draw: Draw, subject: Subject, context: Context, folder: Callable[[], Path]) -> Config:
-    """A config that is right in a context: one of its class's specimens, or drawn field by field.
+def draw_stated(draw: Draw, subject: Subject, folder: Path, *, plain: bool = False) -> Config:
+    """One of the specimens of a component's class, or a config drawn field by field, right or wrong.
 
-    A case in which none is found within a few tries is given up.
+    A `plain` one states nothing but what must be stated.
     """
-    specimens = subject.cls.specimens(folder())
+    specimens = subject.cls.specimens(folder)
     if specimens:
         return draw(st.sampled_from(list(specimens)))  # type: ignore[no-any-return]
+    return _stated(draw, subject.cls, subject, DEPTH if plain else 0)
+
+
+def draw_config(draw: Draw, subject: Subject, context: Context, folder: Path, *, plain: bool = False) -> Config:
+    """The same, right in a context.
+
+    A case in which none is found within a few tries is given up; the last has the examples of the required fields.
+    """
     for _ in range(TRIES):
-        config = _stated(draw, subject.cls, subject, 0)
+        config = draw_stated(draw, subject, folder, plain=plain)
         if accepted(config, context) is not None:
             return config
+    config = _stated(draw, subject.cls, subject, 0, usually=True)
+    if accepted(config, context) is not None:
+        return config
     assume(False)
     raise AssertionError("assume gives up the case")
 
@@ -52,15 +63,18 @@ def accepted(config: Config, context: Context) -> Config | None:
         return None
 
 
-def draw_part(draw: Draw, slot: str, subject: Subject) -> Config:
-    """A component of a slot, for surroundings that hold one."""
-    return _component(draw, slot, subject, DEPTH)
+def draw_part(draw: Draw, slot: str, subject: Subject, capability: str = "", depth: int = DEPTH) -> Config:
+    """A component of a slot, for surroundings that hold one: one that promises a capability, where that is asked."""
+    return _component(draw, slot, subject, depth, capability)
 
 
-def _stated(draw: Draw, cls: type[Config], subject: Subject, depth: int) -> Config:
+def _stated(draw: Draw, cls: type[Config], subject: Subject, depth: int, *, usually: bool = False) -> Config:
+    """Every required field and some others; with `usually` the required ones are those of the field's own example."""
     values = {}
     for name, spec in field_specs(cls).items():
-        if spec.required or (depth < DEPTH and draw(st.booleans())):
+        if spec.required and usually and spec.example is not UNSET:
+            values[name] = spec.example
+        elif spec.required or (depth < DEPTH and draw(st.booleans())):
             value = _value(draw, spec, subject, depth)
             if value is not UNSET:
                 values[name] = value
@@ -112,8 +126,9 @@ def _within(kind: NumberKind) -> Iterator[float]:
         yield sum(bounds) / 2
 
 
-def _component(draw: Draw, slot: str, subject: Subject, depth: int) -> Config:
-    classes = list(_classes(slot, subject))
+def _component(draw: Draw, slot: str, subject: Subject, depth: int, capability: str = "") -> Config:
+    able = (each for each in _classes(slot, subject) if not capability or capability in each.__component__.capabilities)
+    classes = list(able)
     if not classes:
         raise PluginError(f"no component of slot {slot} is installed, and {subject.id} needs one")
     return _stated(draw, draw(st.sampled_from(classes)), subject, depth)

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from llm_build.conformance.check import EDITION, Check
+from llm_build.conformance.check import EDITION, Check, checks
 from llm_build.conformance.subject import Subject
 
 LAWS = Path(__file__).with_name("laws")
@@ -84,7 +84,9 @@ class Report:
         """Opt-outs of checks that the component is not held to."""
         if self.partial:
             return []
-        return sorted(set(self.subject.opt_outs) - {each.check.id for each in self.verdicts})
+        return sorted(
+            set(self.subject.opt_outs) - {each.id for each in checks().values() if each.applies(self.subject)}
+        )
 
     def rerun(self, verdict: Verdict) -> str:
         """The command that draws the same cases of one check again."""
@@ -159,10 +161,11 @@ class Report:
 
 
 def _where(fault: Exception) -> str:
-    """Where it was raised: the part of the traceback that begins in a law."""
+    """Where it was raised: the part of the traceback that begins in a law, without what torch did on its way."""
     frames = traceback.extract_tb(fault.__traceback__)
     begin = next((number for number, each in enumerate(frames) if Path(each.filename).parent == LAWS), 0)
-    return "".join(traceback.format_list(frames[begin:])).rstrip()
+    told = [each for each in frames[begin:-1] if "/torch/" not in Path(each.filename).as_posix()]
+    return "".join(traceback.format_list([*told, *frames[-1:]])).rstrip()
 
 
 def _shown(case: Mapping[str, str]) -> Iterator[tuple[str, str]]:

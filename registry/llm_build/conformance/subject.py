@@ -36,7 +36,7 @@ class Subject:
         Raises `PluginError` where there is none of that id.
         """
         if isinstance(component, type):
-            return cls(cls=component, reference=reference, doors=doors)
+            return cls(cls=component, owner=_owner(component), reference=reference, doors=doors)
         slot, _, name = component.partition(":")
         entry = installed().find(slot, name) if name else None
         if entry is None:
@@ -62,3 +62,10 @@ class Subject:
 
     def __str__(self) -> str:
         return self.id if self.owner is None else f"{self.id} of {self.owner}"
+
+
+def _owner(cls: type[Config]) -> Owner | None:
+    """Who brings a class; None where it is not installed."""
+    info = cls.__component__
+    entry = installed().find(info.slot, info.name)
+    return entry.owner if entry is not None and entry.config() is cls else None

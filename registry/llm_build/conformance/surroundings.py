@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample, Unsatisfiable
 
-from llm_build.conformance.drawing import Draw, draw_part
+from llm_build.conformance.drawing import Draw, draw_config, draw_part
 from llm_build.conformance.subject import Subject
 from llm_build.context import Context
 
@@ -16,14 +22,30 @@ CONTEXT = 64
 WIDTHS = (4, 2, 6, 8, 12, 3, 1)
 BRANCHES = ("attention", "cross", "ffn")
 STEPS = 40
+FORWARDS: Mapping[str, Any] = {"memory": None, "causal": True}
+BACKWARDS: Mapping[str, Any] = {"memory": None, "causal": False}
+OVER_MEMORY: Mapping[str, Any] = {"memory": 3, "causal": False, "position": None}
+"""What surrounds a mixer that reads its sequence, up to each place or as a whole, or a memory in place of it."""
+ONCE = settings(
+    max_examples=4, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+)
 
 Surround = Callable[[Draw, Subject], dict[str, Any]]
 
 
 def draw_context(draw: Draw, subject: Subject) -> Context:
     """Surroundings for a component of the subject's slot. Sizes are small; none is missing that the slot is told."""
-    known = {"dim": draw(st.sampled_from(WIDTHS)), "vocab": VOCAB, "context": CONTEXT, "depth": 2}
-    return Context(**{**known, **SURROUND.get(subject.info.slot, _nothing_more)(draw, subject)})
+    return Context(**{**_known(draw), **SURROUND.get(subject.info.slot, _nothing_more)(draw, subject)})
+
+
+def _known(draw: Draw) -> dict[str, Any]:
+    return {
+        "dim": draw(st.sampled_from(WIDTHS)),
+        "vocab": VOCAB,
+        "context": CONTEXT,
+        "depth": 2,
+        "dropout": draw(st.sampled_from((0.0, 0.5))),
+    }
 
 
 def _nothing_more(_draw: Draw, _subject: Subject) -> dict[str, Any]:
@@ -31,12 +53,31 @@ def _nothing_more(_draw: Draw, _subject: Subject) -> dict[str, Any]:
 
 
 def _attention(draw: Draw, subject: Subject) -> dict[str, Any]:
-    turned = draw(st.booleans())
-    return {"position": draw_part(draw, "position", subject) if turned else None}
+    """Often its own sequence, forwards, with rotary positions; else the whole sequence, or a memory."""
+    kinds: list[Mapping[str, Any]] = [FORWARDS, FORWARDS, BACKWARDS, OVER_MEMORY]
+    kind = draw(st.sampled_from([each for each in kinds if takes(subject, each)] or [FORWARDS]))
+    turned = kind is not OVER_MEMORY and draw(st.sampled_from((True, True, False)))
+    return {"position": draw_part(draw, "position", subject, "rotary") if turned else None, **kind}
 
 
-def _ffn(draw: Draw, _subject: Subject) -> dict[str, Any]:
-    return {"dropout": draw(st.sampled_from((0.0, 0.5)))}
+def takes(subject: Subject, surroundings: Mapping[str, Any]) -> bool:
+    """Whether any config of a component is right in surroundings of this kind."""
+    return _takes(subject, tuple(surroundings.items()))
+
+
+@cache
+def _takes(subject: Subject, surroundings: tuple[tuple[str, Any], ...]) -> bool:
+    def right(data: st.DataObject) -> bool:
+        context = Context(**{**_known(data.draw), **dict(surroundings)})
+        with TemporaryDirectory() as place:
+            draw_config(data.draw, subject, context, Path(place))
+        return True
+
+    try:
+        find(st.data(), right, settings=ONCE, random=Random(0))  # noqa: S311 - nothing secret
+    except (NoSuchExample, Unsatisfiable):
+        return False
+    return True
 
 
 def _router(draw: Draw, _subject: Subject) -> dict[str, Any]:
@@ -58,7 +99,6 @@ def _training(_draw: Draw, _subject: Subject) -> dict[str, Any]:
 
 SURROUND: Mapping[str, Surround] = {
     "attention": _attention,
-    "ffn": _ffn,
     "router": _router,
     "position": _position,
     "placement": _placement,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from llm_build.assemble import build
 from llm_build.components import Config
 from llm_build.conformance.configs import text_of
-from llm_build.conformance.drawing import accepted, draw_config
+from llm_build.conformance.drawing import accepted, draw_config, draw_stated
 from llm_build.conformance.subject import Subject
 from llm_build.conformance.surroundings import draw_context
 from llm_build.context import Context
@@ -52,12 +52,17 @@ class Trial:
         self.subject, self.full = subject, full
         self.case: dict[str, str] = {}
         self._data, self._folder = data, folder
+        self.written: Path | None = None  # the folder of the files that the config names
 
     def draw(self, name: str, strategy: st.SearchStrategy[T]) -> T:
         """A value, told as `name`."""
         value = self._data.draw(strategy)
         self.tell(name, value)
         return value
+
+    def pick(self, strategy: st.SearchStrategy[T]) -> T:
+        """A value that is told in another way."""
+        return self._data.draw(strategy)
 
     def tell(self, name: str, value: object) -> None:
         """What else is worth knowing of this case."""
@@ -83,7 +88,7 @@ class Trial:
 
     def normal(self, *shape: int, scale: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
         """Normal numbers."""
-        return (scale * torch.randn(*shape, dtype=torch.float64, generator=self.random)).to(dtype)
+        return (scale * torch.randn(shape, dtype=torch.float64, generator=self.random)).to(dtype)
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """int64 from 0 to high - 1."""
@@ -94,10 +99,29 @@ class Trial:
         """An empty folder of this case."""
         return self._folder()
 
-    def config(self, **surroundings: Any) -> tuple[Config, Context]:
-        """A filled config of the component and the context that it is right in; `surroundings` are set in that."""
-        context = draw_context(self._data.draw, self.subject).with_(**surroundings)
-        config = draw_config(self._data.draw, self.subject, context, self._folder)
+    def surroundings(self, **changed: Any) -> Context:
+        """A context for the component."""
+        return draw_context(self._data.draw, self.subject).with_(**changed)
+
+    def stated(self) -> Config:
+        """A config of the component, as it comes from its fields: right or wrong in any context."""
+        self.written = self.folder
+        config = draw_stated(self._data.draw, self.subject, self.written)
+        self.tell("config", text_of(config))
+        return config
+
+    def config(
+        self, *, fields: Mapping[str, Any] | None = None, plain: bool = False, **surroundings: Any
+    ) -> tuple[Config, Context]:
+        """A filled config of the component and the context that it is right in.
+
+        `fields` are stated in the one, `surroundings` set in the other, whatever else is drawn; `plain`: it states
+        nothing but what must be stated.
+        """
+        context = self.surroundings(**surroundings)
+        self.written = self.folder
+        config: Any = draw_config(self._data.draw, self.subject, context, self.written, plain=plain)
+        config = attrs.evolve(config, **(fields or {}))
         filled = accepted(config, context)
         assume(filled is not None)
         assert filled is not None
@@ -105,9 +129,17 @@ class Trial:
         self.tell("context", _told(context))
         return filled, context
 
-    def made(self, *, shaken: bool = True, dtype: torch.dtype = torch.float64, **surroundings: Any) -> Made:
+    def made(
+        self,
+        *,
+        shaken: bool = True,
+        dtype: torch.dtype = torch.float64,
+        fields: Mapping[str, Any] | None = None,
+        plain: bool = False,
+        **surroundings: Any,
+    ) -> Made:
         """A component, built. Its weights are shaken, so that one that begins at 0 or 1 matters as all others do."""
-        config, context = self.config(**surroundings)
+        config, context = self.config(fields=fields, plain=plain, **surroundings)
         seed = self.whole("seed", 0, 2**16)
         module = build(config, context=context, dtype=dtype, seed=seed)
         if isinstance(module, nn.Module):

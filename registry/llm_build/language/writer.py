@@ -34,6 +34,13 @@ def write_component(component: Written) -> str:
     return _Writer().value(component, 0)
 
 
+def write_let(name: str, component: Written) -> str:
+    """The text of a spec that is nothing but a component under a name, and what its layers are."""
+    writer = _Writer()
+    body = f"let {name} = {writer.value(component, 0)}"
+    return format_text("\n\n".join([f"llm {EDITION}", *writer.lets, body]) + "\n")
+
+
 class _Writer:
     def __init__(self) -> None:
         self.lets: list[str] = []

@@ -65,6 +65,11 @@ class Lowering:
             self._fault("E212", message, value.span, "use fewer layers, or fewer parts in each")
         return config
 
+    def component(self, value: Value, slot: str) -> Config | None:
+        """A value as a component of a slot; None where it is faulty."""
+        made = self._part(value, slot, FieldSpec(kind=PartKind(slot)), slot, "")
+        return made if isinstance(made, Config) else None
+
     def check_let(self, binding: Binding) -> None:
         """Even an unused let must name a component of some slot, and fields that a component of that name has."""
         if binding.value is not None and not binding.uses:

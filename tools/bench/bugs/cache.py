@@ -1,0 +1,85 @@
+"""Bugs of caches, and of what they rely on."""
+
+from __future__ import annotations
+
+from bugs.bug import Bug
+
+DENSE = "plugins/llm_build_plugins/generate/dense_module.py"
+VIEW = "registry/llm_build/step/view.py"
+STATE = "registry/llm_build/step/state.py"
+
+
+def dense(name: str, old: str, new: str, file: str = DENSE) -> Bug:
+    return Bug(name=name, component="cache:dense", file=file, old=old, new=new)
+
+
+CELLS = "self.cells = {name: field.zeros(sizes.rows, sizes.capacity + 1, like=like) for name, field in tokens.items()}"
+RESET = "for cells in self.cells.values():\n            cells[rows] = 0"
+BUGS = [
+    dense("no cell for what is no token", "sizes.capacity + 1", "sizes.capacity"),
+    dense("kept in float32", CELLS, CELLS.replace("like=like", "like=like.float()")),
+    dense(
+        "kept in float32 at least",
+        CELLS,
+        CELLS.replace("like=like", "like=like.to(torch.promote_types(like.dtype, torch.float32))"),
+    ),
+    dense(
+        "the dtype of a field is ignored", "self.dtype or like.dtype", "like.dtype", "registry/llm_build/step/field.py"
+    ),
+    dense(
+        "cells shared by all states",
+        CELLS,
+        f"{CELLS}\n        self.cells = SHARED.setdefault(str(sorted(tokens)) + str(sizes), self.cells)\n\n\nSHARED: dict = {{}}\n\n\nclass _Rest:".replace(
+            "class _Rest:", "class DenseView(DenseView):"
+        ),
+    ),
+    dense("a stale NaN after a reset", RESET, "pass"),
+    dense("a reset forgets its neighbour", RESET, RESET.replace("cells[rows]", "cells[rows - 1]")),
+    dense("a fork the other way", "cells[target] = cells[source]", "cells[source] = cells[target]"),
+    dense(
+        "a fork copies the first field",
+        "            cells[target] = cells[source]",
+        "            cells[target] = cells[source]\n            break",
+    ),
+    dense("one row's length for all", "place < step.lengths[:, None]", "place < step.lengths.max()"),
+    dense("the last token is not read", "place < step.lengths[:, None]", "place < step.lengths[:, None] - 1"),
+    dense("only the first span is read", "place = self.place[: step.span]", "place = self.place[:64]"),
+    dense(
+        "written one cell on",
+        "cells[self.row, step.index] =",
+        "cells[self.row, step.index.clamp(max=cells.shape[1] - 2) + 1] =",
+    ),
+    dense("what is no token is stored", "cells[self.row, step.index] =", "cells[self.row, step.index.clamp(min=0)] ="),
+    dense(
+        "cells replaced by a reset",
+        RESET,
+        RESET.replace(
+            "cells[rows] = 0",
+            "cells[rows] = 0\n        self.cells = {name: cells.clone() for name, cells in self.cells.items()}",
+        ),
+    ),
+    dense(
+        "waits for the length",
+        "place = self.place[: step.span]",
+        "place = self.place[: int(step.lengths.max())]",
+    ),
+    dense("a sequence field is not rewound", "view.sequence[name].copy_(kept)", "pass", STATE),
+    dense("a sequence field is not reset", "for kept in self._raw():\n            kept[rows] = 0", "pass", VIEW),
+    dense(
+        "a sequence field is not copied",
+        "for kept in self._raw():\n            kept[target] = kept[source]",
+        "pass",
+        VIEW,
+    ),
+    dense("rows without tokens are overwritten", "live = (count > 0)", "live = (count > -1)", VIEW),
+    dense("a mark that is no copy", "name: kept.clone()", "name: kept", STATE),
+    dense(
+        "a memory write touches other rows",
+        "stays = (count < 0).view(-1, 1, *axes)",
+        "stays = (count < -1).view(-1, 1, *axes)",
+        VIEW,
+    ),
+    dense("a length that a fork forgets", "lengths[other] = lengths[one]", "pass", STATE),
+    dense("a room that a fork forgets", "self._bounds[row] = bound", "pass", STATE),
+    dense("overflow granted", "if bound + new > self.capacity:", "if bound > self.capacity:", STATE),
+]
