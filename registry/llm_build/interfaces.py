@@ -305,7 +305,7 @@ class Optimizer(Protocol):
 @runtime_checkable
 class Schedule(Protocol):
     def factor(self, step: int, steps: int) -> float:
-        """What the peak learning rate is multiplied with at `step` (from 0) of `steps`."""
+        """What the peak learning rate is multiplied with at `step` (from 0) of `steps`: a number from 0 to 1."""
 
 
 @runtime_checkable
@@ -349,7 +349,7 @@ class Sampler(Protocol):
     def scores(self, logits: Tensor, seen: Tensor) -> Tensor:
         """logits [B, V], seen [B, V] bool (tokens of the row so far) → [B, V] logits to draw from; -inf is never drawn.
 
-        Pure: no randomness, no host synchronisation. Greedy leaves one finite entry a row.
+        In float32 or wider. Pure: no randomness, no host synchronisation. Greedy leaves one finite entry a row.
         """
 
 

@@ -77,3 +77,48 @@ class undrawn(Config):
         from llm_build import Problem
 
         yield Problem(field="width", message="never right", help="there is none")
+
+
+class Panicking(Scaled):
+    """Raises what is no `Exception`, as Rust code does when it panics."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise Panic("index out of bounds")
+
+
+class Panic(BaseException):
+    """What Rust code raises."""
+
+
+@component("norm:acme.panicking", module=f"{HERE}:Panicking")
+class panicking(Config):
+    """Panics."""
+
+
+@component("norm:acme.large", module=f"{HERE}:Scaled")
+class large(Config):
+    """Is right for large sizes only, of which its field has an example."""
+
+    width: int = size(low=1, example=1000)
+
+    def check(self, context: Context):  # type: ignore[no-untyped-def]
+        from llm_build import Problem
+
+        if self.width < 1000:
+            yield Problem(field="width", message="too small", help="write 1000")
+
+
+class Keeping(Scaled):
+    """Keeps a file in the cache folder."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        from llm_build import cache_folder
+
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        (cache_folder() / "kept").touch()
+        return x * self.gain
+
+
+@component("norm:acme.keeping", module=f"{HERE}:Keeping")
+class keeping(Config):
+    """Keeps something."""

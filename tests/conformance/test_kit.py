@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from llm_build import Config, PluginError
+from llm_build import Config, PluginError, cache_folder
 from llm_build.conformance import EDITION, Outcome, Subject, checks, conformance, run, verify
 from tests.conformance import parts
 from tests.processes import ROOT, finished, llm_build, start
@@ -190,3 +190,20 @@ def test_verify_refuses_what_it_does_not_know(arguments: tuple[str, ...], messag
     result = llm_build("verify", *arguments)
     assert result.returncode == 2
     assert message in result.stderr
+
+
+def test_what_panics_is_a_failure() -> None:
+    found = verdict(parts.panicking, "random")
+    assert found.outcome is Outcome.FAILED
+    assert found.failure.message == "RuntimeError: Panic: index out of bounds"
+
+
+def test_where_no_small_config_is_right_the_examples_are_taken() -> None:
+    assert verdict(parts.large, "random").outcome is Outcome.PASSED
+
+
+def test_what_is_kept_in_the_cache_folder_is_thrown_away() -> None:
+    before = cache_folder()
+    assert verdict(parts.keeping, "random").outcome is Outcome.PASSED
+    assert cache_folder() == before
+    assert not (before / "kept").exists()

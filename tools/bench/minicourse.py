@@ -24,7 +24,6 @@ from typing import Any
 
 import attrs
 import torch
-from llm_build_plugins.generate._capture import Replay
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
@@ -33,6 +32,7 @@ from llm_build import Batch, Context, State, build, load, make_state
 from llm_build.resolve import resolve
 from llm_build.run import keep_memory
 from llm_build_plugins import model as models
+from llm_build_plugins.generate._replay import Replay
 
 SPEC = Path(__file__).parents[2] / "specs" / "minicourse.llm"
 PARAMETERS = 483_033_680
@@ -196,17 +196,24 @@ def cached(model: nn.Module, options: argparse.Namespace, device: torch.device) 
     """Reads only what it has not read yet, each step as the generator takes it; what is captured stays."""
     state = make_state(model, options.rows, options.prompt + options.new, options.prompt)
 
-    def step(token: Tensor, count: Tensor) -> Tensor:
-        return last(model, token, state, count)
-
-    replay = None if options.eager else Replay(step, state, device)
+    token = torch.zeros(options.rows, 1, dtype=torch.int64, device=device)
+    count = torch.ones(options.rows, dtype=torch.int64, device=device)
+    logits = token.new_empty(options.rows, model.vocab, dtype=next(model.parameters()).dtype)
     one = [1] * options.rows
 
-    def following(token: Tensor) -> Tensor:
-        if replay is not None:
-            return replay(token, one).clone()
-        state.reserve(one)
-        return step(token, torch.tensor(one, device=device))
+    def step() -> None:
+        logits.copy_(last(model, token, state, count))
+
+    def reserved(counts: Sequence[int]) -> None:
+        state.reserve(counts)
+        step()
+
+    take = reserved if options.eager else Replay(step, state, lambda: [logits])
+
+    def following(new: Tensor) -> Tensor:
+        token.copy_(new)
+        take(one)
+        return logits.clone()
 
     def write(prompt: Tensor) -> tuple[Tensor, Tensor]:
         state.reset(range(options.rows))

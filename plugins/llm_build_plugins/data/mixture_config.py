@@ -35,8 +35,8 @@ class mixture(Config):
         """Of texts, of pairs, and of a mixture."""
         first, second = (files(paths=(write_texts(folder, name),), held_out=Share.percent(30)) for name in ("a", "b"))
         third, fourth = (pairs(paths=(write_pairs(folder, name),), held_out=Share.percent(30)) for name in ("c", "d"))
-        whole = cls(of=[first, second], weights=[3, 0.5])
-        return [whole, cls(of=[third, fourth]), cls(of=[cls(of=[first], weights=[2]), second], weights=[1, 3])]
+        whole = cls(of=[first, second], weights=(3, 0.5))
+        return [whole, cls(of=[third, fourth]), cls(of=[cls(of=[first], weights=(2,)), second], weights=(1, 3))]
 
     def check_weights(self, context: Context) -> Iterator[Problem]:
         if self.weights is not None and len(self.weights) != len(self.of):

@@ -16,7 +16,7 @@ class rope(Config):
     Source: Su et al. 2021, "RoFormer", section 3.2; the half-split pairing is GPT-NeoX's.
     """
 
-    theta: float = number(default=10_000, above=0, doc="the base of the wavelengths")
+    theta: float = number(default=10_000, low=1, doc="the base of the wavelengths")
     interleaved: bool = flag(default=False, doc="pair neighbours, not halves")
     fraction: float = number(
         default=1, above=0, high=1, doc="the part of each head that rotates; the rest has no position"

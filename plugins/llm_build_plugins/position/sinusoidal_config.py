@@ -18,4 +18,4 @@ class sinusoidal(Config):
     Source: Vaswani et al. 2017, "Attention is all you need", section 3.5.
     """
 
-    theta: float = number(default=10_000, above=0, doc="the base of the wavelengths")
+    theta: float = number(default=10_000, low=1, doc="the base of the wavelengths")

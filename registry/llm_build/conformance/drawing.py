@@ -22,6 +22,8 @@ from llm_build.resolve import resolve
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 TRIES = 8
+OFTEN = st.sampled_from((False, True, True, True))
+"""Most options are on in most cases: ten of them must tell."""
 DEPTH = 2
 """How deep parts are drawn; further in they keep their defaults."""
 SIZES = (1, 2, 3, 4, 5, 6, 8)
@@ -74,7 +76,7 @@ def _stated(draw: Draw, cls: type[Config], subject: Subject, depth: int, *, usua
     for name, spec in field_specs(cls).items():
         if spec.required and usually and spec.example is not UNSET:
             values[name] = spec.example
-        elif spec.required or (depth < DEPTH and draw(st.booleans())):
+        elif spec.required or (depth < DEPTH and draw(OFTEN)):
             value = _value(draw, spec, subject, depth)
             if value is not UNSET:
                 values[name] = value
@@ -82,7 +84,7 @@ def _stated(draw: Draw, cls: type[Config], subject: Subject, depth: int, *, usua
 
 
 def _value(draw: Draw, spec: FieldSpec, subject: Subject, depth: int) -> Any:
-    if spec.optional and draw(st.booleans()):
+    if spec.optional and not draw(OFTEN):
         return None
     if isinstance(spec.kind, PartKind):
         return _component(draw, spec.kind.slot, subject, depth + 1)

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis import strategies as st
-from hypothesis.errors import NoSuchExample, Unsatisfiable
+from hypothesis.errors import NoSuchExample, Unsatisfiable, UnsatisfiedAssumption
 
 from llm_build.conformance.drawing import Draw, draw_config, draw_part
 from llm_build.conformance.subject import Subject
@@ -69,8 +69,11 @@ def takes(subject: Subject, surroundings: Mapping[str, Any]) -> bool:
 def _takes(subject: Subject, surroundings: tuple[tuple[str, Any], ...]) -> bool:
     def right(data: st.DataObject) -> bool:
         context = Context(**{**_known(data.draw), **dict(surroundings)})
-        with TemporaryDirectory() as place:
-            draw_config(data.draw, subject, context, Path(place))
+        try:
+            with TemporaryDirectory() as place:
+                draw_config(data.draw, subject, context, Path(place))
+        except UnsatisfiedAssumption:
+            return False
         return True
 
     try:

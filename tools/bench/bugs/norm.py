@@ -99,10 +99,6 @@ BUGS: list[Bug] = [
         "norm:rms",
         CONFIG,
         {
-            "a config that imports torch": (
-                "from llm_build import Config",
-                "import torch  # noqa: F401\n\nfrom llm_build import Config",
-            ),
             "a check that raises where nothing is known": (
                 "    offset: bool",
                 "    def check(self, context):\n        if context.dim > 10**9:\n            yield None\n\n    offset: bool",

@@ -36,7 +36,10 @@ BUGS: list[Bug] = [
         "embedding:token",
         "plugins/llm_build_plugins/embedding/token_module.py",
         {
-            "a scale that the checkpoint has not": ("self.scale = config.scale", "self.scale = float(torch.rand(()))"),
+            "a scale that the checkpoint has not": (
+                "self.scale = config.scale",
+                "self.scale = float(torch.rand((), device='cpu'))",
+            ),
             "the row before": (EMBEDDED, "x = nn.functional.embedding((tokens - 1) % len(self.weight), self.weight)"),
             "a row that never learns": (EMBEDDED, "x = nn.functional.embedding(tokens, self.weight, padding_idx=0)"),
             "rows of one length": (
@@ -112,13 +115,6 @@ BUGS: list[Bug] = [
                 "self.norm = config.part",
                 'self.gain = nn.Parameter(__import__("torch").ones((), device="cpu"))\n        self.norm = config.part',
             ),
-        },
-    ),
-    *bugs_of(
-        "ffn:mlp",
-        "plugins/llm_build_plugins/ffn/mlp_config.py",
-        {
-            "a derived width that its own field refuses": ("size(high=WIDEST, derive", "size(high=16, derive"),
         },
     ),
 ]

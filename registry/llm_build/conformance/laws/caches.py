@@ -13,7 +13,7 @@ from torch import Tensor
 from llm_build.conformance.check import check
 from llm_build.conformance.compare import require, same
 from llm_build.conformance.graphs import one_graph, places
-from llm_build.conformance.keepers import DIM, Keeper, draw_spec, is_scarce
+from llm_build.conformance.keepers import DIM, TOKENS, Keeper, draw_spec, is_scarce
 from llm_build.conformance.machine import CAPACITY, Machine, World
 from llm_build.conformance.mixing import Mixers
 from llm_build.conformance.record import is_exact
@@ -35,6 +35,7 @@ def world_of(trial: Trial, layers: int = 2, dtype: torch.dtype = torch.float64, 
     cache, model = trial.made().module, Mixers([Keeper(each, seed) for seed, each in enumerate(specs)], dtype)
     scarce = is_scarce(cache)
     assume(scarcely or not scarce)
+    is_exact(cache, [{"every kind": TOKENS}], model.like)  # whole numbers stay, whatever was drawn
     return World(
         model=model,
         fresh=lambda rows, length: trial.normal(rows, length, DIM, dtype=dtype),
@@ -68,7 +69,7 @@ def kept(trial: Trial) -> None:
     The mixers keep fields of every kind: a token, a sequence and a memory, of short and long reach, one number or many,
     with a dtype of their own, in parts. Where numbers are coded (`View.rounded`), the full pass takes them so; that
     they are near enough is for you to say. Tokens beyond `reach` and empty cells may hold anything that is a number.
-    Rows that are reset give all their room back, where they draw on something together.
+    Rows that are reset give all their room back. It stays beside "poison-kept", as plain mistakes are read here.
     """
     carried_out(trial, run, (CAPACITY, 13, 6))
 

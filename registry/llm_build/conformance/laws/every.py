@@ -67,8 +67,8 @@ def _doors(subject: Subject) -> Sequence[str]:
 def text(trial: Trial) -> None:
     """A config, written as the text of a spec and read again, is an equal config; so is one with every field filled.
 
-    A checkpoint holds its spec as text. Where it fails, a field takes values that its kind cannot write, or a default
-    is derived that the field itself refuses.
+    A checkpoint holds its spec as text. Where it fails, a field holds what its kind cannot write. The kinds are
+    llm-build's own, so it hardly ever does; it stays for those that a component derives from them.
     """
     config = trial.stated()
     filled, _ = trial.config()

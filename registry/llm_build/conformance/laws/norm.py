@@ -15,8 +15,10 @@ LEADING = ((), (3,), (2, 3, 2), (0, 2), (2, 1, 1, 3))
 QUIET = {"zeros": 0.0, "equal numbers": 3.0, "tiny numbers": 1e-30}
 BROAD = 512
 """So many dimensions that the rounding of each averages out, and what is left is that of the statistics."""
-SYSTEMATIC = 1e-3
-"""Of the size of a row; one rounding of a statistic in bfloat16 is up to 0.004 of it."""
+OFFSET = 2.0
+"""Of the inputs: a mean that is worth taking, and numbers that do not round alike."""
+SYSTEMATIC = 1.7e-3
+"""Of the size of a row: the roundings of its numbers come to less than 0.0012, those of its statistics to 0.002."""
 FAR, FARTHER = 1e5, 1e8
 
 
@@ -81,12 +83,11 @@ def statistics(trial: Trial) -> None:
     fails, widen x before the statistics are taken, and narrow what comes out.
     """
     made = trial.made(dim=BROAD)
-    offset = trial.draw("offset", st.sampled_from((8.0, 0.0)))
     narrow = made.again(dtype=torch.bfloat16)
     narrow.load_state_dict(made.module.state_dict())
     wide = made.again()
     wide.load_state_dict(narrow.state_dict())
-    x = (trial.normal(4, 8, BROAD) + offset).bfloat16()
+    x = (trial.normal(4, 8, BROAD) + OFFSET).bfloat16()
     call = call_of(trial, made)
     _refuse_systematic(call(narrow, x=x).double(), call(wide, x=x.double()))
 

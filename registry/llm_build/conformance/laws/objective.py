@@ -189,7 +189,8 @@ def _by_hand(model: SmallModel, batch: Batch) -> Tensor:
         scores = model(batch.tokens, **reading).double().log_softmax(-1)
     counted = batch.targets != IGNORED
     chosen = scores.gather(-1, batch.targets.clamp(min=0)[..., None])[..., 0]
-    return -chosen[counted].mean()
+    mean: Tensor = -chosen[counted].mean()
+    return mean
 
 
 def _gradients(objective: Any, model: SmallModel, batch: Batch) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ FURTHEST = 2000
 """A shift of a sequence."""
 LONG = 4096
 """A context in which bfloat16 no longer tells neighbours apart."""
-NARROW = {torch.float32: 2e-3, torch.bfloat16: 0.06}
+NARROW = {torch.float32: 0.02, torch.bfloat16: 0.06}
 """What the rounding of numbers, not of angles, may come to, of the largest number."""
 
 

@@ -52,13 +52,13 @@ def shares(trial: Trial) -> None:
         same(sums, torch.ones_like(sums), "the sum of a position's weights")
 
 
-@check("load", slots=["router"], quick=5, full=50)
+@check("load", slots=["router"])
 def load(trial: Trial) -> None:
     """Every expert is chosen by some position, for some weights of the router.
 
     One that nobody can choose is a part of the model that is saved, counted and never used.
     """
-    made = trial.made(dim=8, experts=trial.whole("experts", 2, 6))
+    made = trial.made(dim=8, experts=trial.whole("experts", 3, 8))
     left = set(range(made.context.need("experts")))
     for attempt in range(TRIES):
         if not left:

@@ -171,14 +171,14 @@ def nucleus(trial: Trial) -> None:
 
 @check("reference-scores", slots=SAMPLER, when=lambda subject: subject.reference is not None)
 def reference(trial: Trial) -> None:
-    """The scores are those of the reference that the author gives: reference(sampler, logits, seen) → scores.
+    """The probabilities are those of the reference that the author gives: reference(sampler, logits, seen) → scores.
 
     What agrees with itself, as a temperature that multiplies in place of dividing, is seen by a reference alone.
     """
     made, logits, seen = drawn(trial)
     assert trial.subject.reference is not None
     expected = trial.subject.reference(made.module, logits, seen)
-    same(made.module.scores(logits, seen), expected, "beside the reference")
+    same(chances(made.module.scores(logits, seen)), chances(expected), "probabilities beside the reference")
 
 
 def drawn(trial: Trial, least: int = 1) -> tuple[Made, Tensor, Tensor]:

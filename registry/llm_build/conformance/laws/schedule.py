@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
 
 from hypothesis import assume
@@ -71,7 +70,7 @@ def jump(trial: Trial) -> None:
     """
     found, changes = _long(trial)
     for step in range(len(changes)):
-        beside = max(changes[max(0, step - 1) : step] + changes[step + 1 : step + 2])
+        beside = max([*changes[max(0, step - 1) : step], *changes[step + 1 : step + 2]])
         require(
             changes[step] <= STEEP * beside + TINY,
             f"from step {step} to {step + 1} of {LONG} the factor jumps from {found[step]:.6g} to "
@@ -90,7 +89,7 @@ def peak(trial: Trial) -> None:
     require(max(found) >= REACHED, f"the largest factor of {LONG} steps is {max(found):.6g}; the peak is 1")
 
 
-def _long(trial: Trial) -> tuple[Sequence[float], Sequence[float]]:
+def _long(trial: Trial) -> tuple[list[float], list[float]]:
     """The factors of a long run, and by how much each differs from the next."""
     config, context = trial.config(steps=LONG)
     stretched = accepted(_stretched(config), context)
@@ -100,7 +99,7 @@ def _long(trial: Trial) -> tuple[Sequence[float], Sequence[float]]:
     return found, [abs(after - before) for before, after in pairwise(found)]
 
 
-def _factors(config: Config, context: Context) -> Sequence[float]:
+def _factors(config: Config, context: Context) -> list[float]:
     steps = context.steps or 1
     schedule = config.build(context)
     return [schedule.factor(step, steps) for step in range(steps)]

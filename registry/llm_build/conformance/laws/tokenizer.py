@@ -34,7 +34,7 @@ def tokens(trial: Trial) -> None:
     and names of special tokens. Where the batch alone fails, it pads, cuts or adds.
     """
     made, texts = fitted(trial), _texts(trial)
-    size, rows = made.module.vocab_size, vocab_of(made.config)
+    size, rows = made.module.vocab_size, vocab_of(made.config, made.context)
     require(rows is None or size <= rows, f"vocab_size is {size}, and the config's vocab_size() is {rows}")
     for name in ("eos", "pad"):
         special = getattr(made.module, name)
