@@ -46,9 +46,9 @@ def _templates(names: Names, slot: str) -> dict[str, str]:
         "pyproject.toml": TEMPLATES / "pyproject.toml",
         f"{package}/__init__.py": of_slot / "config.py",
         f"{package}/module.py": of_slot / "module.py",
-        f"tests/test_{names.package}.py": of_slot / "test.py",
+        f"tests/test_{names.package}.py": TEMPLATES / "test.py",
     }
-    return {name: template.read_text(encoding="utf-8") for name, template in files.items()}
+    return {name: template.read_text(encoding="utf-8").replace("slot:", f"{slot}:") for name, template in files.items()}
 
 
 def _refuse_words_of_the_template(names: Names, slot: str) -> None:

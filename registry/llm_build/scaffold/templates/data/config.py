@@ -8,6 +8,13 @@ class thing(Config):
     file: str = path(example="books.jsonl", doc="the file, read when a run starts")
     held_out: Share = share(default=Share.percent(10), doc="share of the documents that is never trained on")
 
+    @classmethod
+    def specimens(cls, folder):
+        """What the conformance kit proves it with."""
+        file = folder / "lines.jsonl"
+        file.write_text("".join(f'{{"text": "line {number}"}}\n' for number in range(9)))
+        return [cls(file=str(file), held_out=Share.percent(30))]
+
     def check(self, context):
         if not 0 < self.held_out.fraction < 1:
             message = f"held_out must lie between 0% and 100%, both excluded; {self.held_out} arrived"
