@@ -21,7 +21,7 @@ from tests.conformance.references import REFERENCES
 ROOT = Path(__file__).parents[2]
 SLOTS = ("data", "generator", "objective", "optimizer", "sampler", "schedule", "tokenizer")
 CASES = {
-    "all-documents": ("data:files", "empty files are documents"),
+    "texts": ("data:files", "empty files are documents"),
     "leak": ("data:files", "what is the same stands on both sides"),
     "complete": ("data:files", "what stands twice is taken once"),
     "nothing-there": ("data:files", "without text there is no error"),
@@ -59,7 +59,7 @@ CASES = {
     "plain-text": ("tokenizer:pretrained", "special tokens are found in text"),
     "words": ("tokenizer:wordpiece", "spaces are lost"),
     "lossless": ("tokenizer:bpe", "spaces are lost"),
-    "pieces": ("tokenizer:pretrained", "text is cleaned up"),
+    "streaming": ("tokenizer:pretrained", "text is cleaned up"),
     "saved": ("tokenizer:bpe", "what is loaded learns again"),
     "fit": ("tokenizer:wordpiece", "numbers depend on the order of a set"),
 }

@@ -25,7 +25,7 @@ class Made(nn.Module):
 
 def refused(slot: str, module: Any, *capabilities: str) -> str:
     """What is said of a module in a slot; "" where it is taken."""
-    info = ComponentInfo(slot, "acme.ring", 1, "acme_ring.module:Ring", frozenset(capabilities), "")
+    info = ComponentInfo(slot, "acme.ring", 1, "acme_ring.module:Ring", frozenset(capabilities), {}, "")
     try:
         refuse_stranger(info, module)
     except PluginError as fault:

@@ -43,7 +43,9 @@ class mla(Config):
     dropout: float = number(low=0, below=1, inherit="dropout", doc="of the attention weights, while training")
     position: Config | None = part("position", inherit="position", optional=True, once=True)
     mask: Config = part("mask", derive=usual_mask, says="causal in a decoder, full in an encoder")
-    scale: float = number(derive=inverse_root, says="1 / sqrt(nope + rope)", doc="what the scores are multiplied by")
+    scale: float = number(
+        above=0, derive=inverse_root, says="1 / sqrt(nope + rope)", doc="what the scores are multiplied by"
+    )
 
     def inside(self, field: str, context: Context) -> Context:
         if field == "norm":

@@ -14,15 +14,20 @@ from llm_build.conformance.compare import require, same
 from llm_build.conformance.mixing import Mixers
 from llm_build.step import State
 
+WAITING = frozenset({"item", "tolist"})
+"""Methods that a graph may hold, and that wait for the device."""
+
 
 class Counter:
-    """A backend that runs what was traced, and counts how often it is asked."""
+    """A backend that runs what was traced, counts how often it is asked, and notes where a graph waits for numbers."""
 
     def __init__(self) -> None:
         self.graphs = 0
+        self.waits: set[str] = set()
 
     def __call__(self, graph: Any, _examples: Any) -> Any:
         self.graphs += 1
+        self.waits |= {str(node.target) for node in graph.graph.nodes if str(node.target) in WAITING}
         return graph.forward
 
 
@@ -31,7 +36,7 @@ def one_graph(model: Mixers, state: State, x: Tensor, *, prompt: int, told: Mapp
     """Feed a prompt and then x [B, T, D] token by token, compiled.
 
     Raises `Violation` for a graph more than one for the prompt and one for the steps, for numbers that are not those
-    of the same calls without compiling, and for a tensor of the state that moved.
+    of the same calls without compiling, for a call that waits for the device, and for a tensor of the state that moved.
     """
     torch._dynamo.reset()
     counter, found, before = Counter(), [], places(state)
@@ -43,6 +48,7 @@ def one_graph(model: Mixers, state: State, x: Tensor, *, prompt: int, told: Mapp
             found.append(compiled(x[:, start:stop], state, count=count, **(told if start == 0 else {})))
     torch._dynamo.reset()
     require(counter.graphs <= 2, f"a prompt and {x.shape[1] - prompt} steps are {counter.graphs} graphs, not 2")
+    require(not counter.waits, f"a call waits for the device: {', '.join(counter.waits)}")
     moved = [name for name, place in places(state).items() if before.get(name) != place]
     require(not moved, f"tensors of the state moved: {', '.join(moved)}")
     same(torch.cat(found, 1), eager(model, state, x, told), "the compiled calls")

@@ -34,7 +34,7 @@ BUGS = [
     gqa(
         "later values get a small weight in place of none",
         MIXED,
-        MIXED.replace("v,", "v + 1e-13 * v.amax(1, keepdim=True),"),
+        MIXED.replace("v,", "v + 1e-13 * v.amax(1, keepdim=True) * (step.plain and self.mask.causal),"),
     ),
     gqa("mask one too far with a state", SEEN, SEEN.replace("k <= q", "k <= q + 1"), VISIBLE),
     gqa("mask one too near with a state", SEEN, SEEN.replace("k <= q", "k < q"), VISIBLE),
@@ -47,7 +47,11 @@ BUGS = [
     gqa("the place itself is hidden", "mask=self.mask.allowed,", "mask=lambda q, k: k < q,"),
     gqa("window one too long", "k > q - options.window", "k >= q - options.window", VISIBLE),
     gqa("window one too short", "k > q - options.window", "k > q - options.window + 1", VISIBLE),
-    gqa("reach declared too short", "reach=self.mask.window if", "reach=max(self.mask.window - 1, 1) if"),
+    gqa(
+        "reach declared too short",
+        "reach=self.mask.window if",
+        "reach=self.mask.window and max(self.mask.window - 1, 1) if",
+    ),
     gqa(
         "rotary offset lost in decode",
         ROTATE,
@@ -67,8 +71,8 @@ BUGS = [
     ),
     gqa(
         "scale wrong",
-        "self.scale, self.softcap, self.dropout = config.scale",
-        "self.scale, self.softcap, self.dropout = 1.1 * config.scale",
+        "self.scale = config.scale *",
+        "self.scale = 1.1 * config.scale *",
     ),
     gqa("detached keys", "q,\n            k,", "q,\n            k.detach(),"),
     gqa("softcap lost", "softcap=self.softcap,", ""),

@@ -13,7 +13,8 @@ def dense(name: str, old: str, new: str, file: str = DENSE) -> Bug:
     return Bug(name=name, component="cache:dense", file=file, old=old, new=new)
 
 
-CELLS = "self.cells = {name: field.zeros(sizes.rows, sizes.capacity + 1, like=like) for name, field in tokens.items()}"
+LAYOUT = "plugins/llm_build_plugins/generate/_layout.py"
+CELLS = "self.cells = self.zeros(sizes.rows, sizes.capacity + 1, like=like)"
 RESET = "for cells in self.cells.values():\n            cells[rows] = 0"
 BUGS = [
     dense("no cell for what is no token", "sizes.capacity + 1", "sizes.capacity"),
@@ -29,27 +30,27 @@ BUGS = [
     dense(
         "cells shared by all states",
         CELLS,
-        f"{CELLS}\n        self.cells = SHARED.setdefault(str(sorted(tokens)) + str(sizes), self.cells)\n\n\nSHARED: dict = {{}}\n\n\nclass _Rest:".replace(
-            "class _Rest:", "class DenseView(DenseView):"
-        ),
+        f"self.cells = SHARED.setdefault(f'{{sorted(spec)}} {{sizes}} {{like.dtype}}', {CELLS.partition(' = ')[2]})"
+        "\n\n\nSHARED: dict = {}\n\n\nclass DenseView(DenseView):",
     ),
-    dense("a stale NaN after a reset", RESET, "pass"),
-    dense("a reset forgets its neighbour", RESET, RESET.replace("cells[rows]", "cells[rows - 1]")),
-    dense("a fork the other way", "cells[target] = cells[source]", "cells[source] = cells[target]"),
+    dense("a stale NaN after a reset", RESET, "pass", LAYOUT),
+    dense("a reset forgets its neighbour", RESET, RESET.replace("cells[rows]", "cells[rows - 1]"), LAYOUT),
+    dense("a fork the other way", "cells[target] = cells[source]", "cells[source] = cells[target]", LAYOUT),
     dense(
         "a fork copies the first field",
         "            cells[target] = cells[source]",
         "            cells[target] = cells[source]\n            break",
+        LAYOUT,
     ),
     dense("one row's length for all", "place < step.lengths[:, None]", "place < step.lengths.max()"),
     dense("the last token is not read", "place < step.lengths[:, None]", "place < step.lengths[:, None] - 1"),
     dense("only the first span is read", "place = self.place[: step.span]", "place = self.place[:64]"),
     dense(
         "written one cell on",
-        "cells[self.row, step.index] =",
-        "cells[self.row, step.index.clamp(max=cells.shape[1] - 2) + 1] =",
+        "[self.row, step.index] =",
+        "[self.row, step.index.clamp(max=self.cells[name].shape[1] - 2) + 1] =",
     ),
-    dense("what is no token is stored", "cells[self.row, step.index] =", "cells[self.row, step.index.clamp(min=0)] ="),
+    dense("what is no token is stored", "[self.row, step.index] =", "[self.row, step.index.clamp(min=0)] ="),
     dense(
         "cells replaced by a reset",
         RESET,
@@ -57,6 +58,7 @@ BUGS = [
             "cells[rows] = 0",
             "cells[rows] = 0\n        self.cells = {name: cells.clone() for name, cells in self.cells.items()}",
         ),
+        LAYOUT,
     ),
     dense(
         "waits for the length",
@@ -80,6 +82,6 @@ BUGS = [
         VIEW,
     ),
     dense("a length that a fork forgets", "lengths[other] = lengths[one]", "pass", STATE),
-    dense("a room that a fork forgets", "self._bounds[row] = bound", "pass", STATE),
+    dense("a room that a fork forgets", "self._bounds[row], self._highest[row] = bound, highest", "pass", STATE),
     dense("overflow granted", "if bound + new > self.capacity:", "if bound > self.capacity:", STATE),
 ]

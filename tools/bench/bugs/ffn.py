@@ -10,7 +10,7 @@ SILU = 'class SiLU(nn.SiLU):\n    """x · sigmoid(x)."""\n'
 LOGITS = "return linear(x.to(dtype), self.linear.weight.to(dtype), None if bias is None else bias.to(dtype))"
 TOP = "largest, experts = logits.topk(self.k)\n        return largest.softmax(-1), experts"
 COLLECT = "return rows.collect(y, weights).view_as(x), losses"
-BALANCE = '{"balance": self.balance * imbalance(logits, experts)}'
+BALANCE = '{"balance": self.balance * imbalance(self.chances(logits), experts)}'
 
 BUGS: list[Bug] = [
     *bugs_of(
@@ -150,7 +150,7 @@ BUGS: list[Bug] = [
                 TOP,
                 "largest, experts = logits.topk(self.k)\n        return 2 * largest.softmax(-1) - 1 / self.k, experts",
             ),
-            "a balance for each expert": (BALANCE, '{"balance": self.balance * logits.softmax(-1).mean(0)}'),
+            "a balance for each expert": (BALANCE, '{"balance": self.balance * self.chances(logits).mean(0)}'),
             "a choice by the batch": (
                 TOP,
                 "largest, experts = (logits - logits.mean(0)).topk(self.k)\n        return largest.softmax(-1), experts",

@@ -7,7 +7,7 @@ from bugs.bug import Bug, bugs_of
 MODEL = "plugins/llm_build_plugins/model"
 PRE = "x = x + self.dropout(branch(norm(x)))"
 EMBEDDED = "x = nn.functional.embedding(tokens, self.weight)"
-HEAD = "logits = nn.functional.linear(x, self.weight, self.bias)"
+HEAD = "logits: Tensor = nn.functional.linear(x, self.weight, self.bias) if product is None else product(x)"
 TIED = "self._source = (embedding,)"
 DRAWN = "weight.normal_(0, self.residual_std if residual else self.std, generator=generator)"
 

@@ -141,8 +141,8 @@ def dtypes(trial: Trial) -> None:
 def cache_graph(trial: Trial) -> None:
     """A prompt and fifty steps are two graphs, and no tensor of the state moves.
 
-    A cache that waits for numbers, such as `lengths.tolist()`, cannot be traced; one whose shapes depend on how long a
-    sequence is is traced anew with every token.
+    A cache that asks for numbers, as `lengths.max().item()` does, waits for the device in each call; one whose shapes
+    depend on how long a sequence is is traced anew with every token.
     """
     world, steps = world_of(trial, layers=1), 50 if trial.full else 6
     told = {} if world.source is None else {"memory": world.fresh(2, 3)}

@@ -27,7 +27,7 @@ STRANGE = 3
 """The exit status of a process that cannot import the component."""
 
 
-@check("all-documents", slots=DATA)
+@check("texts", slots=DATA)
 def documents(trial: Trial) -> None:
     """There are documents, each with a name and with text; all have a source or none has, as the config says.
 

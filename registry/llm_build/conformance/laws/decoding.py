@@ -95,7 +95,8 @@ def schedule(trial: Trial) -> None:
 
     Calls append from no token to some to each row, feed and reject tokens, reset rows, copy them, and bring memories
     for some while others go on. The state lies in the kit's own cache, which gives tokens in an order of its own with
-    1e30 in empty cells, or in one that is installed. Read the calls of the smallest case: the last of them went wrong.
+    1e30 in empty cells, or in one that is installed. Read the calls of the smallest case: the last
+    of them went wrong. It stays beside "poison" and "chunks", as no other mixes all kinds of calls.
     """
     carried_out(trial, machine_of(trial), run)
 

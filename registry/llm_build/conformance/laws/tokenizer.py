@@ -94,7 +94,7 @@ def lossless(trial: Trial) -> None:
         require(found == text, f"{text!r} comes back as {found!r}")
 
 
-@check("pieces", slots=TOKENIZER)
+@check("streaming", slots=TOKENIZER)
 def stream(trial: Trial) -> None:
     """The text of the first tokens is how the text of all tokens begins, but for a character that is not complete.
 
