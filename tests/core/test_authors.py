@@ -99,4 +99,4 @@ def test_the_reference_has_every_member_of_a_slot_and_each_built_in(slot: str) -
 
 def test_the_reference_of_slots_is_the_one_that_the_code_gives() -> None:
     written = (ROOT / "plugins" / "SLOTS.md").read_text(encoding="utf-8")
-    assert written == reference(installed(), "llm-build"), "run tools/slots"
+    assert written == reference(installed(), "llm-build"), "run tools/pages"

@@ -35,7 +35,7 @@ def reference(registry: Registry, distribution: str) -> str:
 
 def _slots(registry: Registry, distribution: str) -> Iterator[str]:
     yield "# The slots: what each asks of a module, and what it is given"
-    yield "Written by `tools/slots` from the code; `llm-build plugins --slot norm` shows the same of one slot."
+    yield "Written by `tools/pages` from the code; `llm-build plugins --slot norm` shows the same of one slot."
     yield _doc(interfaces.__name__)
     rows = [each for each in listing(registry).rows if each.distribution == distribution]
     for slot, protocol in interfaces.PROTOCOLS.items():

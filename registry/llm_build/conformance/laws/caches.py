@@ -151,7 +151,10 @@ def cache_graph(trial: Trial) -> None:
 
 @check("still", slots=CACHE, quick=5)
 def still(trial: Trial) -> None:
-    """No tensor of the state moves in a reset, a fork or a rewind either: a captured graph goes on writing there."""
+    """No tensor of the state moves in a reset, a fork or a rewind either: a captured graph goes on writing there.
+
+    It looks at addresses, not at numbers. Where it fails, a tensor is made anew in place of being written into.
+    """
     machine = Machine(world_of(trial), rows=2)
     before = places(machine.state)
     run(machine, trial.pick)

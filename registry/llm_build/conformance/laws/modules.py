@@ -40,7 +40,11 @@ def shape(trial: Trial) -> None:
 
 @check("finite", slots=FLOATING)
 def is_finite(trial: Trial) -> None:
-    """Inputs 30 times as large as usual give finite numbers, in float64 and in bfloat16."""
+    """Inputs 30 times as large as usual give finite numbers, in float64 and in bfloat16.
+
+    Larger ones may overflow. Where it fails, an exponential is not taken relative to its largest, or something is
+    divided by what can be 0.
+    """
     made = trial.made()
     call = call_of(trial, made)
     large = call.tensors["x"] * LARGE
