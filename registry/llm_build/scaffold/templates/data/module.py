@@ -14,9 +14,12 @@ class Thing:
     def documents(self, progress):
         try:
             with self.file.open(encoding="utf-8") as lines:
-                return [Document(f"{self.file}:{n}", json.loads(line)["text"]) for n, line in enumerate(lines, 1)]
+                found = [Document(f"{self.file}:{n}", json.loads(line)["text"]) for n, line in enumerate(lines, 1)]
         except (OSError, ValueError, TypeError, KeyError) as fault:
             raise DataError(f'{self.file} must hold lines of JSON with a "text"; {fault!r} arrived: mend it') from fault
+        if not found:
+            raise DataError(f"{self.file} must hold a document; it is empty: add one")
+        return found
 
     def split(self, progress):
         documents = self.documents(progress)

@@ -6,6 +6,7 @@ class Thing:
 
     def scores(self, logits, seen):
         """logits and seen [B, V] → [B, V]; -inf is never drawn."""
-        chances = logits.float().softmax(-1)
+        logits = logits.float()
+        chances = logits.softmax(-1)
         least = chances.amax(-1, keepdim=True).clamp(max=self.eps)
         return logits.masked_fill(chances < least, float("-inf"))
