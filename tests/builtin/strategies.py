@@ -117,7 +117,7 @@ def recurrences(draw: st.DrawFn) -> Config:
         heads=heads,
         value_heads=heads * draw(st.integers(1, 2)),
         head_dim=draw(st.integers(1, 3)),
-        value_dim=draw(st.integers(1, 3)),
+        value_dim=draw(st.integers(2, 3)),
         conv=draw(st.integers(2, 4)),
         norm=draw(norms),
     )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from llm_build import Config, Context, Field, Sizes, StateSpec, Step, component
+from llm_build_plugins import generate
 from llm_build_plugins.generate.dense_module import DenseCache, DenseView
 
 HERE = "tests.conformance.mixers"
@@ -113,8 +114,11 @@ class Cache(DenseCache):
 
     kind: type[DenseView] = DenseView
 
+    def __init__(self, config: Config, context: Context) -> None:
+        self.codec = generate.raw().build(context)
+
     def view(self, spec: StateSpec, sizes: Sizes, like: Tensor) -> DenseView:
-        return self.kind(spec, sizes, like)
+        return self.kind(spec, sizes, like, self.codec)
 
 
 class Stale(Cache):
@@ -141,8 +145,8 @@ class Short(Cache):
     """Reads one span."""
 
     class kind(DenseView):
-        def __init__(self, spec: StateSpec, sizes: Sizes, like: Tensor) -> None:
-            super().__init__(spec, sizes, like)
+        def __init__(self, spec: StateSpec, sizes: Sizes, like: Tensor, codec: Any) -> None:
+            super().__init__(spec, sizes, like, codec)
             self.place = self.place[:64]
             self.cells = {name: each[:, : sizes.capacity + 1] for name, each in self.cells.items()}
 

@@ -42,16 +42,16 @@ def topk_softmax(module: Any, x: Tensor) -> tuple[Tensor, Tensor, dict[str, Tens
 
 
 def rope(module: Any, x: Tensor, positions: Tensor) -> Tensor:
-    """Su et al. 2021, section 3.2: a complex number for each pair."""
+    """Su et al. 2021, section 3.2: a complex number for each pair. What scaling makes of angles is taken from it."""
     pairs = module.rotated // 2
-    angle = positions[..., None, None] * torch.tensor(
-        [module.theta ** (-2 * each / module.rotated) for each in range(pairs)], dtype=x.dtype
-    )
+    turns = torch.tensor([module.theta ** (-2 * each / module.rotated) for each in range(pairs)], dtype=x.dtype)
+    scaled = turns if module.scaling is None else module.scaling.scaled(turns, module.theta)
+    angle = positions[..., None, None] * scaled
     turning, still = x[..., : module.rotated], x[..., module.rotated :]
     first, second = (
         (turning[..., ::2], turning[..., 1::2]) if module.interleaved else (turning[..., :pairs], turning[..., pairs:])
     )
-    turned = torch.complex(first, second) * torch.polar(torch.ones_like(angle), angle)
+    turned = torch.complex(first, second) * torch.polar(torch.full_like(angle, module.amplitude), angle)
     parts = (
         torch.stack((turned.real, turned.imag), -1).flatten(-2)
         if module.interleaved
@@ -106,7 +106,7 @@ def softmax_attention(module: Any, x: Tensor, step: Step) -> Tensor:
     for row, t, head in torch.cartesian_prod(*(torch.arange(size) for size in q.shape[:3])).tolist():
         group = head // (q.shape[2] // k.shape[2])
         seen = [s for s in range(k.shape[1]) if memory is not None or _sees(module.mask, t, s)]
-        scores = [float(q[row, t, head] @ k[row, s, group]) * module.scale for s in seen]
+        scores = [float((q[row, t, head] @ k[row, s, group]).detach()) * module.scale for s in seen]
         if module.softcap is not None:
             scores = [module.softcap * math.tanh(each / module.softcap) for each in scores]
         sink = [] if module.sinks is None else [float(module.sinks[head])]

@@ -115,8 +115,12 @@ def text_of(module: ModuleType) -> str:
 
 
 def users(seeded: ModuleType, last: str) -> list[ModuleType]:
-    """The modules that took something from it by name, the component's own at last."""
-    folder, _, own = seeded.__name__.rpartition(".")
-    beside = [each for name, each in sys.modules.items() if name.startswith(f"{folder}.") and name.endswith("_module")]
-    using = [each for each in beside if f"{folder}.{own} import" in text_of(each)]
-    return sorted(using, key=lambda each: each.__name__ == last)
+    """The modules that took something from it by name, or from one that did, each behind those that it took it from."""
+    folder = seeded.__name__.rpartition(".")[0]
+    beside = {name: text_of(each) for name, each in sys.modules.items() if name.startswith(f"{folder}.")}
+    found, new = [], [seeded.__name__]
+    while new:
+        new = [name for name, text in beside.items() if any(f"from {each} import" in text for each in new)]
+        # what is reached again later stands behind what it was reached from
+        found = [*(each for each in found if each not in new), *new]
+    return [sys.modules[each] for each in sorted(found, key=lambda each: each == last)]

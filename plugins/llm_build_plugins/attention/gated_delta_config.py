@@ -57,6 +57,13 @@ class gated_delta(Config):
                 message="a recurrence sees only what came before; here a position may see what comes after, too",
                 help="write attention = gqa { … }",
             )
+        if self.value_dim < 2:
+            yield Problem(
+                field="value_dim",
+                message=f"a norm of one number leaves its sign alone, so value_dim is at least 2; {self.value_dim} arrived",
+                help="write a larger value_dim, or fewer heads",
+                related=("heads",),
+            )
         if self.value_heads % self.heads:
             yield Problem(
                 field="value_heads",

@@ -19,7 +19,7 @@ from llm_build.context import Context
 SCHEDULE = ("schedule",)
 LENGTHS = (40, 7, 200, 3, 1, 2)
 LONG, STRETCH = 8_000, 250
-REACHED = 0.9
+REACHED = 0.97
 STEEP, TINY = 6.0, 1e-6
 """How much larger than the changes beside it a change is that counts as a jump; smaller ones than `TINY` never do."""
 
