@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from llm_build.components import field_specs
 from llm_build.conformance.calls import Table, call_of
 from llm_build.conformance.check import check
 from llm_build.conformance.compare import require, same
@@ -53,7 +54,8 @@ def tie(trial: Trial) -> None:
     Another weight in the embedding then gives other logits, and the checkpoint holds the matrix once. A copy that is
     taken when the tie is made parts from it with the first step.
     """
-    made = trial.made()
+    fields = {"tie": trial.flag("tie")} if "tie" in field_specs(trial.subject.cls) else {}
+    made = trial.made(fields=fields)
     call = call_of(trial, made)
     x = call.tensors["x"]
     pair = _pair(made.module, call.beside["table"])
@@ -61,8 +63,8 @@ def tie(trial: Trial) -> None:
     require(said in (None, tied), f"its config says tie = {said}, and the logits say otherwise")
     moved = _pair(made.again(device="meta"), call.beside["table"].to("meta")).to_empty(device="cpu").eval()
     moved.load_state_dict(pair.state_dict())
-    same(_logits(moved, x, 1.0), _logits(pair, x, 1.0), "built on meta, tied, and moved from there")
     require(_reads(moved, x) == tied, "the tie is lost where both are moved")
+    same(_logits(moved, x, 1.0), _logits(pair, x, 1.0), "built on meta, tied, and moved from there")
 
 
 def _pair(head: Any, weight: Tensor) -> nn.ModuleDict:
