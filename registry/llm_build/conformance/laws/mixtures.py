@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -78,7 +78,7 @@ def active(trial: Trial) -> None:
         )
 
 
-def _experts(held: Any) -> Iterator[list[Tensor]]:
+def _experts(held: Any) -> Iterator[Sequence[Tensor]]:
     """The weights of each expert: of each of a list of modules, or a slice along the first axis of a bank's."""
     if isinstance(held, nn.ModuleList):
         yield from (list(expert.parameters()) for expert in held)
@@ -88,7 +88,7 @@ def _experts(held: Any) -> Iterator[list[Tensor]]:
 
 
 @torch.no_grad()
-def _counts(weights: list[Tensor], module: nn.Module, call: Call) -> bool:
+def _counts(weights: Sequence[Tensor], module: nn.Module, call: Call) -> bool:
     """Whether other weights of an expert give something else. A closed ReLU hides some of them, hardly ever all."""
     before, kept = call(module), [each.clone() for each in weights]
     for _ in range(TRIES):
