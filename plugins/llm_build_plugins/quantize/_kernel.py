@@ -6,8 +6,6 @@ Legend: R rows, O outputs, I inputs.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -19,19 +17,11 @@ LEAST_ROWS = 16
 """Tensor cores take no fewer."""
 
 
+# Triton reads annotations as part of the program, and knows its own alone
 @triton.jit  # type: ignore[untyped-decorator]
-def _kernel(
-    x: Any,
-    matrix: Any,
-    scale: Any,
-    y: Any,
-    rows: Any,
-    outputs: Any,
-    inputs: Any,
-    height: tl.constexpr,
-    width: tl.constexpr,
-    depth: tl.constexpr,
-) -> None:
+def _kernel(  # type: ignore[no-untyped-def]
+    x, matrix, scale, y, rows, outputs, inputs, height: tl.constexpr, width: tl.constexpr, depth: tl.constexpr
+):
     """x [R, I], matrix [O, I], scale [O] → y [R, O]: a program makes `width` outputs of all rows, `height` at most."""
     row = tl.arange(0, height)[:, None]
     output = tl.program_id(0) * width + tl.arange(0, width)
