@@ -200,7 +200,7 @@ def test_optimisers_take_no_tap_for_a_matrix_and_let_no_gate_decay() -> None:
         ({"value_heads": 3}, {}, "value_heads", "must be a multiple of heads = 2; 3 arrived"),
         ({"heads": 4}, {}, "heads", "heads must divide dim = 6; 4 arrived"),
         ({"conv": 1}, {}, "conv", "from 2"),
-        ({"value_dim": 1}, {}, "value_dim", "value_dim is at least 2; 1 arrived"),
+        ({"value_dim": 1}, {}, "value_dim", "value_dim must be at least 2; 1 arrived"),
         ({}, {"causal": False}, "", "a recurrence sees only what came before"),
         ({}, {"memory": 4, "causal": False}, "", "mixes its own sequence; here a memory is to be read"),
     ],

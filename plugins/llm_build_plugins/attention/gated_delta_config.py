@@ -60,7 +60,7 @@ class gated_delta(Config):
         if self.value_dim < 2:
             yield Problem(
                 field="value_dim",
-                message=f"a norm leaves of one number its sign alone: value_dim is at least 2; {self.value_dim} arrived",
+                message=f"a norm of one number is its sign: value_dim must be at least 2; {self.value_dim} arrived",
                 help="write a larger value_dim, or fewer heads",
                 related=("heads",),
             )
