@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from llm_build import Config, Context, Field, State, Step, View, make_state
@@ -28,6 +29,8 @@ def _every() -> dict[str, Config]:
 
 CACHES = _every()
 """Every layout with every codec, by "layout-codec"."""
+caches = st.sampled_from(sorted(CACHES))
+"""One of them, for laws of whole models; of each by itself, the conformance kit knows more."""
 
 
 class Whole:

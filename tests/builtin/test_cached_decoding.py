@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from llm_build import CapacityError, build
 from llm_build_plugins import attention, ffn, model, norm, position
-from tests.builtin.caches import CACHES, full_pass, poison, tensors_of
+from tests.builtin.caches import CACHES, caches, full_pass, poison, tensors_of
 from tests.builtin.strategies import VOCAB, Case, cases, changed, exact, feed, fresh, random_tokens
 from tests.laws import law
 
@@ -28,9 +28,8 @@ def chunk(case: Case, starts: list[int], counts: list[int], width: int) -> torch
     return tokens
 
 
-@pytest.mark.parametrize("cache", CACHES)
 @law
-@given(case=cases(), data=st.data())
+@given(cache=caches, case=cases(), data=st.data())
 def test_any_ragged_chunking_equals_the_full_pass(cache: str, case: Case, data: st.DataObject) -> None:
     most = data.draw(st.integers(1, case.length))
     full, state, done = full_pass(case.model, case.tokens, cache), fresh(case, None, cache, most), [0] * case.rows
@@ -46,9 +45,8 @@ def test_any_ragged_chunking_equals_the_full_pass(cache: str, case: Case, data: 
         assert state.lengths.tolist() == done
 
 
-@pytest.mark.parametrize("cache", CACHES)
 @law
-@given(case=cases())
+@given(cache=caches, case=cases())
 def test_one_token_at_a_time_without_count_equals_the_full_pass(cache: str, case: Case) -> None:
     state, steps = fresh(case, None, cache, max_step=1), []
     for token in case.tokens.split(1, dim=1):
@@ -59,9 +57,8 @@ def test_one_token_at_a_time_without_count_equals_the_full_pass(cache: str, case
     torch.testing.assert_close(torch.cat(steps, dim=1), full, **CLOSE)
 
 
-@pytest.mark.parametrize("cache", CACHES)
 @law
-@given(case=cases(), data=st.data())
+@given(cache=caches, case=cases(), data=st.data())
 def test_a_reset_row_starts_anew_and_the_others_go_on(cache: str, case: Case, data: st.DataObject) -> None:
     row = data.draw(st.integers(0, case.rows - 1))
     state, spoilt = (fresh(case, 2 * case.length, cache, max_step=case.length) for _ in range(2))
@@ -78,9 +75,8 @@ def test_a_reset_row_starts_anew_and_the_others_go_on(cache: str, case: Case, da
     torch.testing.assert_close(after[row : row + 1], alone, **CLOSE)
 
 
-@pytest.mark.parametrize("cache", CACHES)
 @law
-@given(case=cases(), data=st.data())
+@given(cache=caches, case=cases(), data=st.data())
 def test_what_lies_beyond_the_length_or_in_other_rows_never_matters(
     cache: str, case: Case, data: st.DataObject
 ) -> None:
@@ -99,9 +95,8 @@ def test_what_lies_beyond_the_length_or_in_other_rows_never_matters(
     torch.testing.assert_close(found, expected, **exact(case))
 
 
-@pytest.mark.parametrize("cache", CACHES)
 @law
-@given(case=cases(), data=st.data())
+@given(cache=caches, case=cases(), data=st.data())
 def test_overflow_is_refused_and_changes_nothing(cache: str, case: Case, data: st.DataObject) -> None:
     held = data.draw(st.integers(1, case.length))
     state = fresh(case, case.length + 1, cache)

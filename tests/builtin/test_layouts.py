@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from llm_build import CapacityError, Context, Field, Sizes
-from tests.builtin.caches import CACHES, Keeper, poison, state_of, tensors_of
+from tests.builtin.caches import CACHES, Keeper, caches, poison, state_of, tensors_of
 from tests.laws import law
 
 EXACT = {"rtol": 0.0, "atol": 0.0}
@@ -42,9 +42,15 @@ def reach_of(spec: Mapping[str, Field]) -> int:
     return max(10**6 if field.reach is None else field.reach for field in spec.values())
 
 
-@pytest.mark.parametrize("cache", CACHES)
 @law
-@given(spec=specs(), rows=st.integers(1, 3), most=st.integers(1, 4), seed=st.integers(0, 2**16), data=st.data())
+@given(
+    cache=caches,
+    spec=specs(),
+    rows=st.integers(1, 3),
+    most=st.integers(1, 4),
+    seed=st.integers(0, 2**16),
+    data=st.data(),
+)
 def test_what_is_in_reach_is_read_once_at_its_place_as_it_was_stored(
     cache: str, spec: dict[str, Field], rows: int, most: int, seed: int, data: st.DataObject
 ) -> None:
@@ -70,9 +76,8 @@ def test_what_is_in_reach_is_read_once_at_its_place_as_it_was_stored(
         held = [start + count for start, count in zip(held, counts, strict=True)]
 
 
-@pytest.mark.parametrize("cache", CACHES)
 @law
-@given(spec=specs(), most=st.integers(1, 4), seed=st.integers(0, 2**16))
+@given(cache=caches, spec=specs(), most=st.integers(1, 4), seed=st.integers(0, 2**16))
 def test_what_was_no_token_or_belonged_to_others_is_never_read(
     cache: str, spec: dict[str, Field], most: int, seed: int
 ) -> None:
@@ -125,9 +130,10 @@ def test_a_ring_reads_old_and_new_together(cache: str) -> None:
         assert sorted(k_index[0, :-3].tolist()) == [-1, -1, -1, start - 1 if start else -1]
 
 
-@pytest.mark.parametrize("cache", CACHES)
 @law
-@given(reach=st.integers(1, 5), most=st.integers(1, 4), start=st.integers(0, 12), seed=st.integers(0, 2**16))
+@given(
+    cache=caches, reach=st.integers(1, 5), most=st.integers(1, 4), start=st.integers(0, 12), seed=st.integers(0, 2**16)
+)
 def test_a_whole_step_that_is_rejected_takes_nothing_with_it(
     cache: str, reach: int, most: int, start: int, seed: int
 ) -> None:

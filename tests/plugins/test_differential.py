@@ -16,7 +16,7 @@ from acme_differential.config import differential
 from llm_build import Config, Context, Step, build
 from llm_build.conformance import conformance
 from llm_build_plugins import ffn, model, norm, position
-from tests.builtin.caches import CACHES, full_pass
+from tests.builtin.caches import caches, full_pass
 from tests.builtin.machine import Machine, run
 from tests.builtin.strategies import CONTEXT, VOCAB, Case, changed, feed, fresh, norms, plain_ffns, random_tokens, ropes
 from tests.builtin.strategies import attentions as built_in_attentions
@@ -93,9 +93,8 @@ def test_it_is_the_equations_of_the_paper(config: Config, rotates: bool, rows: i
         torch.testing.assert_close(out[row], expected, rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("cache", CACHES)
 @law
-@given(case=cases(), data=st.data())
+@given(cache=caches, case=cases(), data=st.data())
 def test_pieces_of_any_length_on_every_cache_equal_the_full_pass(cache: str, case: Case, data: st.DataObject) -> None:
     full, done, most = full_pass(case.model, case.tokens, cache), 0, data.draw(st.integers(1, case.length))
     state = fresh(case, None, cache, most)
@@ -106,9 +105,8 @@ def test_pieces_of_any_length_on_every_cache_equal_the_full_pass(cache: str, cas
         done += width
 
 
-@pytest.mark.parametrize("cache", CACHES)
 @law
-@given(case=cases(), data=st.data())
+@given(cache=caches, case=cases(), data=st.data())
 def test_rows_in_any_schedule_equal_themselves_alone(cache: str, case: Case, data: st.DataObject) -> None:
     run(Machine(case.model, case.rows, VOCAB, cache=cache), data, calls=4)
 
