@@ -103,6 +103,7 @@ def test_its_names_follow_from_the_one_given(tmp_path: Path) -> None:
         '@component("norm:acme.scale_norm", module="acme_scale_norm.module:ScaleNorm")',
         "class scale_norm(Config)",
         "class ScaleNorm(nn.Module)",
+        'test_scale_norm = conformance("norm:acme.scale_norm")',
     ):
         assert expected in text
 
@@ -184,7 +185,7 @@ def test_a_slot_without_a_template_is_refused_with_those_that_have_one(tmp_path:
 @pytest.mark.slow
 def test_all_that_is_written_passes_its_tests_where_it_is_installed(python: Path, desk: Path) -> None:
     said = finished(start(python, "-m", "pytest", "-q", cwd=desk))
-    assert int(re.search(r"(\d+) passed", said)[1]) >= 2 * len(SLOTS) - 1  # type: ignore[index]
+    assert int(re.search(r"(\d+) passed", said)[1]) >= 10 * len(SLOTS)  # type: ignore[index]
 
 
 @pytest.mark.slow
@@ -194,7 +195,9 @@ def test_a_written_test_fails_where_the_module_is_wrong(tmp_path: Path) -> None:
     module.write_text(text, encoding="utf-8")
     python = environment(tmp_path / "environment")
     install_into(python, tmp_path / "acme-other")
-    assert "1 failed" in start(python, "-m", "pytest", "-q", cwd=tmp_path / "acme-other").stdout
+    said = start(python, "-m", "pytest", "-q", "-k", "leading", cwd=tmp_path / "acme-other").stdout
+    assert "leading: Any number of leading axes is taken" in said
+    assert "1 failed" in said
 
 
 @pytest.mark.slow

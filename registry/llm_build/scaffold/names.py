@@ -12,7 +12,7 @@ from llm_build.components.names import refuse_bad_id
 from llm_build.errors import PluginError
 
 GIVEN = re.compile(r"[a-z][a-z0-9]*(-[a-z][a-z0-9]*)+")
-TEMPLATE = re.compile(r"acme[-_.]thing|\b[Tt]hing\b")
+TEMPLATE = re.compile(r"acme[-_.]thing|(?<![A-Za-z0-9])[Tt]hing\b")
 
 
 @attrs.frozen(kw_only=True)
