@@ -147,6 +147,8 @@ def test_temperature_0_without_a_filter_is_fine() -> None:
         ("320", "gqa { heads = 16 }", [("W305", "16")]),
         ("320", "gqa { heads = 8 }", []),
         ("320", "mha { heads = 4, head_dim = 20 }", [("W305", "20")]),
+        ("320", "gated_delta { heads = 16 }", [("W305", "16")]),
+        ("320", "gated_delta { heads = 4, head_dim = 20 }", [("W305", "20")]),
         ("60", "gqa { heads = 4 }", []),
     ],
 )

@@ -45,6 +45,28 @@ def fits(mask: Config, position: Config | None, context: Context) -> Iterator[Pr
         )
 
 
+def ragged_head(config: Any, context: Context) -> Iterator[Problem]:
+    """A warning where a head's width fills no whole number of a GPU's loads."""
+    width = config.head_dim
+    if context.dim is None or context.dim < LARGE or width % TILE == 0:
+        return
+    derived = config.origin("head_dim").kind == "derived"
+    even = context.dim % TILE == 0
+    yield Problem(
+        field="heads" if derived else "head_dim",
+        message=f"a GPU is fast where head_dim is a multiple of {TILE}; {width} arrived",
+        help=f"heads may be {divisors(context.dim // TILE)}" if derived and even else _other_head_dim(width),
+        severity="warning",
+        code="W305",
+        related=("dim",) if derived else (),
+    )
+
+
+def _other_head_dim(width: int) -> str:
+    below = width // TILE * TILE
+    return f"write head_dim = {below} or {below + TILE}" if below else f"write head_dim = {TILE}"
+
+
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SoftmaxAttention(Config):
     """Softmax attention over the keys of a sequence, or of a memory; subclasses say how many key heads there are."""
@@ -76,22 +98,7 @@ class SoftmaxAttention(Config):
         yield from fits(self.mask, self.position, context)
 
     def check_head_dim(self, context: Context) -> Iterator[Problem]:
-        if context.dim is None or context.dim < LARGE or self.head_dim % TILE == 0:
-            return
-        derived = self.origin("head_dim").kind == "derived"
-        even = context.dim % TILE == 0
-        yield Problem(
-            field="heads" if derived else "head_dim",
-            message=f"a GPU is fast where head_dim is a multiple of {TILE}; {self.head_dim} arrived",
-            help=f"heads may be {divisors(context.dim // TILE)}" if derived and even else self._other_head_dim(),
-            severity="warning",
-            code="W305",
-            related=("dim",) if derived else (),
-        )
-
-    def _other_head_dim(self) -> str:
-        below = self.head_dim // TILE * TILE
-        return f"write head_dim = {below} or {below + TILE}" if below else f"write head_dim = {TILE}"
+        return ragged_head(self, context)
 
     def _over_memory(self) -> Iterator[Problem]:
         if not isinstance(self.mask, full):

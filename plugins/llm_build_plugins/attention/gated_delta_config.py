@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from llm_build import Config, Context, Problem, component, divided, part, size
-from llm_build_plugins.attention._shared import HEADS
+from llm_build_plugins.attention._shared import HEADS, ragged_head
 
 
 def all_heads(config: Any, _context: Any) -> int:
@@ -72,3 +72,6 @@ class gated_delta(Config):
                 code="E302",
                 related=("heads",),
             )
+
+    def check_head_dim(self, context: Context) -> Iterator[Problem]:
+        return ragged_head(self, context)
