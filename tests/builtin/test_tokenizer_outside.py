@@ -16,6 +16,7 @@ from llm_build.cli import group
 from llm_build.diagnostics import Diagnostic
 from llm_build_plugins import tokenizer as tokenizers
 from tests.language.reading import decoder, faults, filled
+from tests.processes import finished, start
 
 OPENED: list[str] = []
 sys.addaudithook(lambda event, args: OPENED.append(str(args[0])) if event == "open" else None)
@@ -100,3 +101,39 @@ def test_a_person_may_open_what_lies_elsewhere(project: Path) -> None:
     assert config.problems(Context()) == []
     with pytest.raises(Exception, match="file must be a tokenizer"):
         tokenizers.pretrained(file="/etc/hostname").build(Context())
+
+
+def _filled(kind: str) -> str:
+    """A file of nearly as many values, or bytes, as are read."""
+    if kind == "names":
+        entries = ",".join(f'"{number:014x}":{number}' for number in range(1_400_000))
+        return f'{{"model":{{"vocab":{{{entries},"\N{GRINNING FACE}":3}}}}}}'
+    return f'{{"model":{{"vocab":{{"a":1}}}},"x":[{"[]," * 900_000}1]}}'
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+from llm_build.resolve import read, source_of
+read(source_of(Path(sys.argv[1])))
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is read from /proc")
+@pytest.mark.parametrize("kind", ["names", "lists"])
+def test_the_largest_tokenizer_that_is_read_takes_less_than_500_mib(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "tokenizer.json").write_text(_filled(kind), encoding="utf-8")
+    spec = tmp_path / "spec.llm"
+    spec.write_text('llm 1\ntokenizer = pretrained { file = "tokenizer.json" }\n', encoding="utf-8")
+    peak = finished(start(sys.executable, "-c", MEASURED, spec))
+    assert int(peak) < 500 * 1024
+
+
+def test_a_tokenizer_with_more_values_is_not_read_and_the_limit_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "tokenizer.json"
+    file.write_text(f'{{"model":{{"vocab":{{"a":1}}}},"x":[{"1," * 2_000_001}1]}}', encoding="utf-8")
+    (problem,) = tokenizers.pretrained(file=str(file)).problems(Context())
+    assert "up to 36 MiB and 2_000_000 values" in problem.message

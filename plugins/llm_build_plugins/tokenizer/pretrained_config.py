@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from llm_build import Config, Context, Problem, component, path, text
 
-SIZE_LIMIT = 2**26
-"""No tokenizer.json is larger than so many bytes; a device or a pipe would never end."""
+SIZE_LIMIT = 36 * 2**20
+VALUE_LIMIT = 2_000_000
+"""A tokenizer.json has at most so many bytes, and values: a stranger's could fill the memory otherwise, or never end."""
 
 
 @component("tokenizer:pretrained", module="llm_build_plugins.tokenizer.pretrained_module:Pretrained")
@@ -51,7 +52,14 @@ class pretrained(Config):
         if not context.may_read(self.file) or not _stands(Path(self.file)):
             return
         ids = _ids(self.file)
-        if not ids:
+        if ids is None:
+            yield Problem(
+                field="file",
+                message=f"a tokenizer.json is read up to {SIZE_LIMIT >> 20} MiB and {VALUE_LIMIT:_} values; "
+                f"{self.file} has more",
+                help="move it out of the project and state vocab, or take a smaller one",
+            )
+        elif not ids:
             yield Problem(
                 field="file",
                 message=f"file must be a tokenizer.json with a vocabulary; {self.file} is none",
@@ -67,14 +75,17 @@ class pretrained(Config):
                 )
 
 
-def _ids(file: str) -> dict[str, int]:
-    """Token → id, read as JSON so that nothing is imported; empty where the file is absent or is no tokenizer."""
+def _ids(file: str) -> Mapping[str, int] | None:
+    """Token → id, read as JSON so that nothing is imported; empty where the file is absent or is no tokenizer.
+
+    None where it is too large to be read.
+    """
     place = Path(file)
     try:
         known = place.stat()
-        if not stat.S_ISREG(known.st_mode) or known.st_size > SIZE_LIMIT:
+        if not stat.S_ISREG(known.st_mode):
             return {}
-        return _read(place, known.st_mtime_ns)
+        return _read(place, known.st_mtime_ns) if known.st_size <= SIZE_LIMIT else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         return {}
 
@@ -87,11 +98,17 @@ def _stands(place: Path) -> bool:
         return False
 
 
-@lru_cache(maxsize=8)
-def _read(place: Path, _modified: int) -> dict[str, int]:
-    content = json.loads(place.read_text(encoding="utf-8"))
-    vocab = content["model"]["vocab"]
+@lru_cache(maxsize=1)
+def _read(place: Path, _modified: int) -> Mapping[str, int] | None:
+    raw = place.read_bytes()
+    if sum(map(raw.count, (b",", b"[", b"{"))) > VALUE_LIMIT:
+        return None
+    content = json.loads(raw)
+    vocab: dict[str, int] = content["model"]["vocab"]
     if isinstance(vocab, list):  # Unigram: [[piece, score], …]
         vocab = {piece: index for index, (piece, _) in enumerate(vocab)}
-    added = {each["content"]: each["id"] for each in content.get("added_tokens") or ()}
-    return {str(name): int(index) for name, index in {**vocab, **added}.items()}
+    for each in content.get("added_tokens") or ():
+        vocab[each["content"]] = each["id"]
+    if not all(type(index) is int for index in vocab.values()):
+        raise TypeError("an id of a token is a whole number")
+    return vocab
