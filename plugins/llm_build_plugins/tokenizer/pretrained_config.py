@@ -12,7 +12,7 @@ from llm_build import Config, Context, Problem, component, path, text
 
 SIZE_LIMIT = 36 * 2**20
 VALUE_LIMIT = 2_000_000
-"""A tokenizer.json has at most so many bytes, and values: a stranger's could fill the memory otherwise, or never end."""
+"""A tokenizer.json has at most so many bytes, and values: a stranger's could fill the memory, or never end."""
 
 
 @component("tokenizer:pretrained", module="llm_build_plugins.tokenizer.pretrained_module:Pretrained")
