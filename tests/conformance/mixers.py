@@ -171,11 +171,11 @@ class Moving(Cache):
             return super().extend(new, step)
 
 
-def attention(module: type) -> type[Config]:
-    """The config of an attention of this file."""
+def attention(module: type, base: type[Config] | None = None) -> type[Config]:
+    """The config of an attention of this file: of a `Sequential` one, or of another `base`."""
     name = f"attention:acme.{module.__name__.lower()}"
     return component(name, module=f"{HERE}:{module.__name__}", capabilities=["causal", "cache"])(
-        type(module.__name__.lower(), (Sequential,), {"__annotations__": {}})
+        type(module.__name__.lower(), (base or Sequential,), {"__annotations__": {}})
     )
 
 
@@ -187,6 +187,10 @@ class Sequential(Config):
 
         if context.memory is not None or not context.causal:
             yield Problem(field="", message="is for decoders", help="there is none")
+
+
+class Anywhere(Config):
+    """Refuses no surroundings, a memory neither."""
 
 
 def cache(module: type) -> type[Config]:

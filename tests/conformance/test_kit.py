@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def test_a_check_of_the_edition_to_come_warns() -> None:
 def test_a_pass_says_that_it_is_no_proof_and_a_failure_how_to_see_it_again() -> None:
     passed, failed = (verify(Subject.of(each), only=["random"]) for each in (parts.scaled, parts.random))
     assert "not a proof" in "\n".join(passed.lines())
-    assert "again: llm-build verify norm:acme.random --check random" in "\n".join(failed.lines())
+    # nobody installed it, so its own test alone can draw it again
+    assert "again: pytest -k random" in "\n".join(failed.lines())
 
 
 def test_the_same_seed_draws_the_same_cases() -> None:
@@ -155,6 +157,9 @@ class Bad(torch.nn.Module):
     def forward(self, x):
         return x + torch.rand(())
 
+def right(norm, x):
+    return x
+
 @hookimpl
 def llm_components():
     return [bad]
@@ -167,15 +172,23 @@ def test_verify_prints_a_report_as_json() -> None:
     assert [each["id"] for each in found["checks"]] == ["shape"]
 
 
-def test_verify_fails_with_a_command_that_fails_again(tmp_path: Path) -> None:
-    file = tmp_path / "bad.py"
+@pytest.mark.parametrize("options", [("random",), ("reference", "--reference", "bad:right")])
+def test_verify_fails_with_a_command_that_fails_again(options: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "a folder" / "bad.py"
+    file.parent.mkdir()
     file.write_text(PLUGIN, encoding="utf-8")
-    first = llm_build("verify", "norm:acme.bad", "--check", "random", "--plugin", file)
+    first = llm_build("verify", "norm:acme.bad", "--plugin", file, "--check", *options)
     assert first.returncode == 1
     (again,) = (line.partition("again: llm-build ")[2] for line in first.stdout.splitlines() if "again: " in line)
-    second = llm_build(*again.split())
+    second = llm_build(*shlex.split(again))
     assert second.returncode == 1
     assert second.stdout.splitlines()[2:] == first.stdout.splitlines()[2:]
+
+
+def test_a_reference_without_a_name_is_left_to_be_named() -> None:
+    subject = Subject.of(parts.scaled, lambda norm, x: x + 1)
+    report = verify(subject, only=["reference"])
+    assert report.rerun(report.verdicts[0]).endswith("--check reference --reference MODULE:FUNCTION")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,10 @@ def test_an_attention_that_is_wrong_fails(module: type, check: str) -> None:
     assert outcome(mixers.attention(module), check) is Outcome.FAILED
 
 
+def test_a_mixer_that_is_given_a_memory_and_reads_none_of_it_fails() -> None:
+    assert outcome(mixers.attention(mixers.Attention, mixers.Anywhere), "memory") is Outcome.FAILED
+
+
 @pytest.mark.parametrize(("module", "check"), cases(CACHES))
 def test_a_cache_that_is_wrong_fails(module: type, check: str) -> None:
     assert outcome(mixers.cache(module), check) is Outcome.FAILED

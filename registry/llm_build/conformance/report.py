@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
@@ -89,10 +90,15 @@ class Report:
         )
 
     def rerun(self, verdict: Verdict) -> str:
-        """The command that draws the same cases of one check again."""
-        plugins = "".join(f" --plugin {each}" for each in self.subject.doors)
-        more = " --full" * self.full + f" --seed {self.seed}" * bool(self.seed)
-        return f"llm-build verify {self.subject.id} --check {verdict.check.id}{more}{plugins}"
+        """The command that draws the same cases of one check again; of a class that nobody installed, its test."""
+        if self.subject.owner is None and not self.subject.doors:
+            return shlex.join(["pytest", "-k", verdict.check.id])
+        words = ["llm-build", "verify", self.subject.id, "--check", verdict.check.id]
+        words += ["--full"] * self.full + ["--seed", str(self.seed)] * bool(self.seed)
+        if not verdict.check.applies(attrs.evolve(self.subject, reference=None)):
+            words += ["--reference", self.subject.oracle]
+        words += [word for each in self.subject.doors for word in ("--plugin", each)]
+        return shlex.join(words)
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -119,6 +125,7 @@ class Report:
         }
         if each.failure is not None:
             found |= {"message": each.failure.message, "case": each.failure.case, "rerun": self.rerun(each)}
+            found["raised"] = each.failure.raised
         return found
 
     def lines(self) -> Iterator[str]:

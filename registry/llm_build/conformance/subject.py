@@ -52,6 +52,12 @@ class Subject:
         return self.info.id
 
     @property
+    def oracle(self) -> str:
+        """The reference as `--reference` takes it; "MODULE:FUNCTION" for one that no name imports."""
+        place, name = (str(getattr(self.reference, each, "")) for each in ("__module__", "__qualname__"))
+        return f"{place}:{name}" if name.isidentifier() else "MODULE:FUNCTION"
+
+    @property
     def opt_outs(self) -> Mapping[str, str]:
         """The checks that the component is not held to, each with the reason that its author gives."""
         return self.info.opt_outs

@@ -104,6 +104,12 @@ BUGS = [
         VIEW,
     ),
     gqa(
+        "a memory is never read",
+        "k, v = self.kv(memory).unflatten",
+        "k, v = self.kv(torch.zeros_like(memory)).unflatten",
+        CROSS,
+    ),
+    gqa(
         "a memory is kept on the mixer",
         "if memory is None:\n            return None, None",
         "if memory is None:\n            return self.kept\n        self.kept = self.kv(memory).unflatten(-1, (-1, self.head_dim)).chunk(2, dim=-2)",

@@ -28,6 +28,16 @@ BUGS = [
     of("cache:dense", "a ring without slack", RING, "self.size = reach + sizes.max_step - 1", "self.size = reach"),
     of(
         "cache:dense",
+        "a ring of its reach that is written before it is read",
+        RING,
+        "        used, planes = min(step.span, self.size), self.encoded(new)\n",
+        "        self.size = self.reach\n"
+        "        used, planes = min(step.span, self.size), self.encoded(new)\n"
+        "        for name, value in planes.items():\n"
+        "            self.cells[name][self.row, torch.where(step.index < 0, self.size, step.index % self.size)] = value\n",
+    ),
+    of(
+        "cache:dense",
         "a ring that reads one token less",
         RING,
         "(place > old - self.reach)",

@@ -219,7 +219,8 @@ def turned(trial: Trial) -> Made:
 def memory(trial: Trial) -> None:
     """Outputs move with every real place of the memory of their row, and with nothing beyond `memory_count`.
 
-    A row that has no memory gives finite numbers. Memories in a running state are for the check "schedule".
+    A row that has no memory gives finite numbers. What does not read memories at all says so by a `Problem` where
+    `context.memory` is there. Memories in a running state are for the check "schedule".
     """
     made, length = trial.made(**OVER_MEMORY), trial.length(high=3)
     places = trial.whole("places", 1, 4)
@@ -234,6 +235,7 @@ def memory(trial: Trial) -> None:
     finite(function(source), f"a memory of {real} places")
     found = moves(trial, source, function).amax(0)
     require(bool((found[real:] <= NONE).all()), f"outputs move with what lies beyond the {real} places of a memory")
-    if real and bool(found.max() > SOME):
+    over = mixed(made, memory=source, memory_count=torch.full((TRIES,), real))
+    if real and bool(torch.maximum(found.max(), moves(trial, x, over).max()) > SOME):
         place = int(found[:real].argmin())
         require(bool(found[place] > SOME), f"no output moves with place {place} of a memory of {real}")
