@@ -186,7 +186,7 @@ def test_verify_fails_with_a_command_that_fails_again(options: tuple[str, ...], 
 
 
 def test_a_reference_without_a_name_is_left_to_be_named() -> None:
-    subject = Subject.of(parts.scaled, lambda norm, x: x + 1)
+    subject = Subject.of("norm:rms", lambda norm, x: x + 1)
     report = verify(subject, only=["reference"])
     assert report.rerun(report.verdicts[0]).endswith("--check reference --reference MODULE:FUNCTION")
 
