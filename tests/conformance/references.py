@@ -109,7 +109,7 @@ def softmax_attention(module: Any, x: Tensor, step: Step) -> Tensor:
         scores = [float((q[row, t, head] @ k[row, s, group]).detach()) * module.scale for s in seen]
         if module.softcap is not None:
             scores = [module.softcap * math.tanh(each / module.softcap) for each in scores]
-        sink = [] if module.sinks is None else [float(module.sinks[head])]
+        sink = [] if module.sinks is None else [float(module.sinks[head].detach())]
         weights = torch.tensor([*scores, *sink], dtype=q.dtype).softmax(0)[: len(seen)]
         mixed[row, t, head] = weights @ v[row, seen, group]
     found: Tensor = module.out(mixed.flatten(2))

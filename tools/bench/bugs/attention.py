@@ -71,8 +71,8 @@ BUGS = [
     ),
     gqa(
         "scale wrong",
-        "self.scale = config.scale *",
-        "self.scale = 1.1 * config.scale *",
+        "scale=self.scale,",
+        "scale=1.1 * self.scale,",
     ),
     gqa("detached keys", "q,\n            k,", "q,\n            k.detach(),"),
     gqa("softcap lost", "softcap=self.softcap,", ""),

@@ -14,15 +14,17 @@ def dense(name: str, old: str, new: str, file: str = DENSE) -> Bug:
 
 
 LAYOUT = "plugins/llm_build_plugins/generate/_layout.py"
+DTYPE = "dtype=field.dtype or like.dtype"
 CELLS = "self.cells = self.zeros(sizes.rows, sizes.capacity + 1, like=like)"
 RESET = "for cells in self.cells.values():\n            cells[rows] = 0"
 BUGS = [
     dense("no cell for what is no token", "sizes.capacity + 1", "sizes.capacity"),
-    dense("kept in float32", CELLS, CELLS.replace("like=like", "like=like.float()")),
+    dense("kept in float32", DTYPE, "dtype=like.float().dtype", LAYOUT),
     dense(
         "kept in float32 at least",
-        CELLS,
-        CELLS.replace("like=like", "like=like.to(torch.promote_types(like.dtype, torch.float32))"),
+        DTYPE,
+        "dtype=field.dtype or (like.dtype if like.dtype.itemsize > 2 else like.float().dtype)",
+        LAYOUT,
     ),
     dense(
         "the dtype of a field is ignored", "self.dtype or like.dtype", "like.dtype", "registry/llm_build/step/field.py"

@@ -16,7 +16,7 @@ SHAPES = ((5, 7), (7, 8))
 """Rows and positions of two calls. No other axis is as long as the first: a compiler would take them for one."""
 
 
-@check("reference", slots=CALLS, when=lambda subject: subject.reference is not None)
+@check("reference", slots=CALLS, when=lambda subject: subject.reference is not None, quick=30)
 def reference(trial: Trial) -> None:
     """What comes out equals what the author's reference gives for the same module and the same inputs.
 

@@ -44,6 +44,7 @@ def pure(trial: Trial) -> None:
     """The scores do not depend on the random state, nor on calls that came before, and what is given is not changed.
 
     Chance belongs to the generator, which has a source for each row. A sampler that draws by itself cannot be seeded.
+    It stays beside `seen`, which meets a change in place by chance alone.
     """
     made, logits, seen = drawn(trial)
     given = logits.clone(), seen.clone()
