@@ -93,3 +93,23 @@ def test_a_model_that_leaves_the_meta_device_has_its_frequencies() -> None:
 def test_what_rotates_must_be_even(head_dim: int, fraction: float) -> None:
     with pytest.raises(SpecError, match=r"fraction · head_dim must be an even number"):
         build(position.rope(fraction=fraction), context=Context(head_dim=head_dim))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@law
+@given(
+    ropes(), st.integers(1, 3), st.integers(1, 4), st.integers(1, 40), st.sampled_from([torch.float32, torch.bfloat16])
+)
+def test_one_kernel_of_a_gpu_rotates_as_torchs_operations_do(
+    drawn: tuple[Config, int], rows: int, length: int, heads: int, dtype: torch.dtype
+) -> None:
+    config, head_dim = drawn
+    module = made(config, head_dim, dtype).cuda()
+    # heads between others, as a projection gives them
+    x = torch.randn(rows, length, heads + 2, head_dim, device="cuda", dtype=dtype)[:, :, 1:-1]
+    positions = torch.randint(0, 100_000, (rows, length), device="cuda")
+    expected = module.rotate(x, positions)
+    with torch.no_grad():
+        actual = module.rotate(x, positions)
+    close = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 0.02, "atol": 0.04}
+    torch.testing.assert_close(actual, expected, **close)

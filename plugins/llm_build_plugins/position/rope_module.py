@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from llm_build import Context
     from llm_build_plugins.position.rope_config import rope
 
+KERNEL = (torch.bfloat16, torch.float16, torch.float32)
+
 
 class RoPE(WithFrequencies):
     """Turns queries and keys by their place in time. The angles are computed in float32 or wider, for any position."""
@@ -30,11 +32,21 @@ class RoPE(WithFrequencies):
 
     def rotate(self, x: Tensor, positions: Tensor) -> Tensor:
         """x [B, T, H, E], positions [B, T] → [B, T, H, E]."""
+        if self._is_one_launch(x):
+            from llm_build_plugins.position._rotate_kernel import rotate  # triton comes with torch where there is a GPU
+
+            turned: Tensor = rotate(x, positions, self.frequencies, self.amplitude, self.interleaved)
+            return turned
         angles = positions[..., None, None] * self.frequencies  # [B, T, 1, R]
         cos, sin = self._amplified(angles.cos()).to(x.dtype), self._amplified(angles.sin()).to(x.dtype)
         turning, still = x.split((self.rotated, self.head_dim - self.rotated), dim=-1)
         turned = torch.addcmul(turning * cos, self._partners(turning), sin)
         return torch.cat((turned, still), dim=-1) if self.rotated < self.head_dim else turned
+
+    def _is_one_launch(self, x: Tensor) -> bool:
+        """Whether a kernel of our own rotates: on a GPU, while a model writes. A compiler makes one itself."""
+        narrow = x.dtype in KERNEL and self.frequencies.dtype == torch.float32 and x.stride(-1) == 1
+        return x.is_cuda and narrow and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
     def _amplified(self, wave: Tensor) -> Tensor:
         return wave if self.amplitude == 1 else wave * self.amplitude
