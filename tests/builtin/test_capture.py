@@ -12,6 +12,7 @@ from torch import Tensor
 from llm_build import Context, build
 from llm_build_plugins import attention, ffn, generate, model, norm, position
 from llm_build_plugins.generate._engine import Engine
+from llm_build_plugins.generate._noise import waits
 from llm_build_plugins.generate._replay import Replay
 from llm_build_plugins.generate._request import Request
 from tests.builtin.caches import CACHES
@@ -85,3 +86,12 @@ def test_a_graph_is_made_once_for_each_length_in_use() -> None:
     assert isinstance(engine._step, Replay)
     assert sorted(engine._step._graphs) == [64, 128, 192][: 1 + len(pieces) // 64]
     assert len(pieces) > 64
+
+
+def test_one_kernel_draws_the_chances_that_torchs_operations_draw() -> None:
+    seeds = torch.tensor([0, 1, -5, 2**62, -(2**63)])
+    drawn = torch.tensor([0, 3, 9, 100_000, 2])
+    tokens = torch.arange(5_001)
+    expected = waits(seeds, drawn, tokens)
+    actual = waits(seeds.cuda(), drawn.cuda(), tokens.cuda())
+    torch.testing.assert_close(actual.cpu(), expected, rtol=1e-5, atol=1e-9)

@@ -17,6 +17,11 @@ def waits(seeds: Tensor, drawn: Tensor, tokens: Tensor) -> Tensor:
 
     The number of a token is that of its row's seed and count alone, whichever others are asked for.
     """
+    if seeds.is_cuda and tokens.dim() == 1 and not torch.compiler.is_compiling():
+        from llm_build_plugins.generate._noise_kernel import waits as in_one  # triton comes with torch for a GPU
+
+        made: Tensor = in_one(seeds, drawn, tokens)
+        return made
     row = _mixed(_mixed(seeds) + drawn)[:, None]
     uniform = (_mixed(row + tokens) & _POSITIVE).to(torch.float32) * 2.0**-63
     wait: Tensor = -(-uniform).log1p()
