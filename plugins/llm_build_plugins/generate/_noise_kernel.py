@@ -15,7 +15,7 @@ WIDE = 1024
 
 
 # Triton reads annotations as part of the program, and knows its own alone
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _mixed(key):  # type: ignore[no-untyped-def]
     key = key + 0x9E3779B97F4A7C15
     key = (key ^ (key >> 30)) * 0xBF58476D1CE4E5B9
