@@ -17,6 +17,7 @@ VOCAB = 11
 CONTEXT = 64
 
 norms = st.sampled_from([norm.rms(), norm.rms(offset=True), norm.layer(), norm.layer(bias=False)])
+placements = st.sampled_from([model.pre(), model.post(), model.parallel()])
 scalings = st.sampled_from(
     [
         None,
@@ -130,7 +131,7 @@ def mixers() -> st.SearchStrategy[Config]:
 
 blocks = st.builds(
     model.block,
-    placement=st.sampled_from([model.pre(), model.post()]),
+    placement=placements,
     norm=norms,
     attention=mixers(),
     ffn=ffns,
@@ -155,7 +156,7 @@ def decoders(draw: st.DrawFn) -> Config:
 @st.composite
 def encoder_decoders(draw: st.DrawFn) -> Config:
     """An encoder–decoder of one or two layers a stack; some of the decoder's read the source, one at least."""
-    shared = {"placement": draw(st.sampled_from([model.pre(), model.post()])), "norm": draw(norms)}
+    shared = {"placement": draw(placements), "norm": draw(norms)}
     encoder = [
         model.block(attention=draw(attentions() | latents()), ffn=draw(plain_ffns), **shared)
         for _ in range(draw(st.integers(1, 2)))

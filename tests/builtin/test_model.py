@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -68,7 +69,25 @@ def test_where_the_norms_sit(placement: Config) -> None:
     torch.testing.assert_close(made(x, branches), expected)
 
 
-@pytest.mark.parametrize("placement", [model.pre(), model.post()])
+def test_parallel_branches_read_one_normed_copy() -> None:
+    made = build(model.parallel(), context=Context(dim=3, norm=norm.rms(), branches=("one", "two", "three")))
+    nn.init.constant_(made.norm.weight, 2)
+    assert [name for name, _ in made.named_parameters()] == ["norm.weight"]
+    x, normed = torch.randn(4, 3), []
+
+    def branch(power: int) -> Callable[[Tensor], Tensor]:
+        def raised(x: Tensor) -> Tensor:
+            normed.append(x)
+            return x**power
+
+        return raised
+
+    y = made.norm(x)
+    torch.testing.assert_close(made(x, [branch(1), branch(2), branch(3)]), x + y + y**2 + y**3)
+    assert all(torch.equal(each, y) for each in normed)
+
+
+@pytest.mark.parametrize("placement", [model.pre(), model.post(), model.parallel()])
 def test_branch_dropout_is_inherited_and_acts_while_training_only(placement: Config) -> None:
     made = build(placement, context=Context(dim=64, norm=norm.rms(), branches=("one",), dropout=0.5))
     x = torch.randn(4, 64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -123,6 +123,11 @@ def _sees(mask: Any, t: int, s: int) -> bool:
     return mask.window is None or abs(t - s) < mask.window
 
 
+def parallel(module: Any, x: Tensor, branches: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+    """Chowdhery et al. 2022, section 2, "parallel layers"."""
+    return x + sum(branch(module.norm(x)) for branch in branches)
+
+
 def temperature(sampler: Any, logits: Tensor, seen: Tensor) -> Tensor:
     """Keskar et al. 2019, section 4.1, with the sign mended; then the temperature, of which 0 is the limit."""
     found = torch.empty_like(logits)
@@ -173,6 +178,7 @@ REFERENCES: Mapping[str, Reference] = {
     "head:linear": head,
     "norm:layer": layer,
     "norm:rms": rms,
+    "placement:parallel": parallel,
     "position:rope": rope,
     "position:sinusoidal": sinusoidal,
     "router:topk_softmax": topk_softmax,

@@ -11,7 +11,7 @@ from llm_build_plugins.model._shared import dropout
 
 if TYPE_CHECKING:
     from llm_build import Context
-    from llm_build_plugins.model.placement_config import post, pre
+    from llm_build_plugins.model.placement_config import parallel, post, pre
 
     Branch = Callable[[Tensor], Tensor]
 
@@ -40,4 +40,19 @@ class Post(_Placement):
     def forward(self, x: Tensor, branches: Sequence[Branch]) -> Tensor:
         for norm, branch in zip(self.norms.values(), branches, strict=True):
             x = norm(x + self.dropout(branch(x)))
+        return x
+
+
+class Parallel(nn.Module):
+    """x [B, T, D] → [B, T, D]: x + Σ branch(norm(x)), every branch on the same copy."""
+
+    def __init__(self, config: parallel, context: Context) -> None:
+        super().__init__()
+        self.norm = config.part("norm", context)
+        self.dropout = dropout(config.dropout)
+
+    def forward(self, x: Tensor, branches: Sequence[Branch]) -> Tensor:
+        normed = self.norm(x)
+        for branch in branches:
+            x = x + self.dropout(branch(normed))
         return x
