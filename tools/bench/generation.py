@@ -73,7 +73,7 @@ class Way:
 
 @attrs.define
 class Tally:
-    """Tokens that were compared, those that were not the likeliest, texts that differ in other company, what is wrong."""
+    """Tokens that were compared, those of them not the likeliest, texts that differ in other company, what is wrong."""
 
     tokens: int = 0
     parted: int = 0
