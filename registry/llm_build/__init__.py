@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from llm_build.step import Step as Step
     from llm_build.step import View as View
     from llm_build.step import make_state as make_state
+    from llm_build.step import narrowed as narrowed
 
 __version__ = "0.1.0"
 
@@ -109,7 +110,7 @@ _HOME = {
     "llm_build.resolve.raising": ["write"],
     "llm_build.run": ["Job", "Outcome", "Stopped", "open_run", "train"],
     "llm_build.spec": ["Spec", "is_paired"],
-    "llm_build.step": ["Field", "Pool", "Sizes", "State", "StateSpec", "Step", "View", "make_state"],
+    "llm_build.step": ["Field", "Pool", "Sizes", "State", "StateSpec", "Step", "View", "make_state", "narrowed"],
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 

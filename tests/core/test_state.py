@@ -47,7 +47,7 @@ def test_the_span_follows_the_length_in_use_and_not_the_capacity(state: State) -
     for count in (1, 63, 1, [0, 64], [0, 64], [0, 7]):
         state.reserve(count)
         spans.append(state.span)
-    assert spans == [64, 64, 128, 192, 200, 200]
+    assert spans == [64, 64, 96, 192, 200, 200]
     state.reset([1])
     state.reserve(1)
     assert state.span == 128

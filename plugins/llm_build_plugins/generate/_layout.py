@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from torch import Tensor
 
-from llm_build import View
+from llm_build import View, narrowed
 
 if TYPE_CHECKING:
     from llm_build import Field, Sizes, StateSpec
@@ -34,6 +35,14 @@ class Layout(View):
             if field.per == "token"
         }
         self.planes = {name: codec.planes(field) for name, field in self.fields.items()}
+
+    def range(self, start: int, stop: int) -> Self:
+        """A copy whose tensors are narrowed. Subclasses narrow what they have beside the cells."""
+        made = copy(self)
+        made.rows_held = stop - start
+        made.sequence, made.memory = narrowed(self.sequence, start, stop), narrowed(self.memory, start, stop)
+        made.cells = narrowed(self.cells, start, stop)
+        return made
 
     def reset_cells(self, rows: Tensor) -> None:
         for cells in self.cells.values():

@@ -6,7 +6,7 @@ Legend: B rows, T new positions, N cells of a row, S cells that may be read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -50,6 +50,11 @@ class RingView(Layout):
         self.row = torch.arange(sizes.rows, device=like.device)[:, None]
         self.cell = torch.arange(self.size, device=like.device)
         self.cells = self.zeros(sizes.rows, self.size + 1, like=like)
+
+    def range(self, start: int, stop: int) -> Self:
+        made = super().range(start, stop)
+        made.row = self.row[: stop - start]
+        return made
 
     def extend(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor]:
         used, planes = min(step.span, self.size), self.encoded(new)

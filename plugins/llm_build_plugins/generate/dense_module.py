@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -39,6 +39,11 @@ class DenseView(Layout):
         self.row = torch.arange(sizes.rows, device=like.device)[:, None]
         self.place = torch.arange(sizes.capacity, device=like.device)
         self.cells = self.zeros(sizes.rows, sizes.capacity + 1, like=like)
+
+    def range(self, start: int, stop: int) -> Self:
+        made = super().range(start, stop)
+        made.row = self.row[: stop - start]
+        return made
 
     def extend(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor]:
         read = {}

@@ -6,7 +6,8 @@ Legend: B rows, T new positions, S cells that may be read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from copy import copy
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -83,6 +84,12 @@ class PagePool(Pool):
     def fork(self, source: Sequence[int], target: Sequence[int], lengths: Sequence[int]) -> None:
         self._clear(self.ledger.fork(source, target, lengths))
 
+    def range(self, start: int, stop: int) -> PagePool:
+        """What the rows from `start` to `stop` - 1 read: their part of the table, over the same pages."""
+        made = copy(self)
+        made.table = self.table[start:stop]
+        return made
+
     def tensors(self) -> Iterator[Tensor]:
         """What lies on the device; the host keeps a copy of the table."""
         yield from (self.table, self.place, *self._cells)
@@ -116,6 +123,11 @@ class PagedView(Layout):
         super().__init__(spec, sizes, like, codec)
         self.pool = self.pages = pool
         self.cells = self.zeros(pool.ledger.total + 2, pool.page, like=like)
+
+    def range(self, start: int, stop: int) -> Self:
+        made = super().range(start, stop)
+        made.cells, made.pages = self.cells, self.pages.range(start, stop)
+        return made
 
     def extend(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor]:
         used = self.pages.table[:, : -(-step.span // self.pages.page)]

@@ -87,6 +87,21 @@ class Machine:
         return granted
 
     @torch.no_grad()
+    def append_to(self, start: int, counts: Sequence[int]) -> bool:
+        """The rows from `start` on take their next inputs in a call on them alone. Whether they did, as `append`."""
+        self._tell(f"append {list(counts)} to a range from row {start}")
+        state = self.state.range(start, start + len(counts))
+        granted = self._granted(counts, state)
+        if granted:
+            new = self._call(counts, {}, state=state, start=start)
+            everywhere = [0] * self.rows
+            everywhere[start : start + len(counts)] = counts
+            placed = self.world.fresh(self.rows, new.shape[1])
+            placed[start : start + len(counts)] = new
+            self._took(placed, everywhere)
+        return granted
+
+    @torch.no_grad()
     def verify(self, counts: Sequence[int], accepted: Sequence[int]) -> None:
         """Feed counts[b] inputs, reject all, then replay the first accepted[b] of them."""
         self._tell(f"feed {list(counts)}, rewind, replay {list(accepted)}")
@@ -157,10 +172,10 @@ class Machine:
         """How many tokens a row can take in a call."""
         return min(self.max_step, self.state.capacity - len(self.texts[row]))
 
-    def _granted(self, counts: Sequence[int]) -> bool:
+    def _granted(self, counts: Sequence[int], state: State | None = None) -> bool:
         """Make room for a call. One that a scarce state refuses must leave everything as it was."""
         try:
-            self.state.reserve(counts)
+            (state or self.state).reserve(counts)
         except CapacityError:
             if not self.world.scarce:
                 raise
@@ -172,17 +187,29 @@ class Machine:
         came = "".join(f", a memory of {len(each)} for row {row}" for row, each in (sources or {}).items())
         self.told.append(call + came)
 
-    def _call(self, counts: Sequence[int], sources: Mapping[int, Tensor], new: Tensor | None = None) -> Tensor:
-        """One call of the model, granted; what follows the real inputs is noise. Returns the inputs [B, T, …]."""
+    def _call(
+        self,
+        counts: Sequence[int],
+        sources: Mapping[int, Tensor],
+        new: Tensor | None = None,
+        *,
+        state: State | None = None,
+        start: int = 0,
+    ) -> Tensor:
+        """One call of the model, granted; what follows the real inputs is noise. Returns the inputs [B, T, …].
+
+        `state` is a range that begins with row `start`; otherwise all rows come.
+        """
         width = max(*counts, 1)
-        new = self.world.fresh(self.rows, width) if new is None else new[:, :width]
+        new = self.world.fresh(len(counts), width) if new is None else new[:, :width]
         memory = self._memory(sources)
-        found = self.world.model(new, self.state, count=torch.tensor(counts), **memory)
-        for row, count in enumerate(counts):
+        found = self.world.model(new, state or self.state, count=torch.tensor(counts), **memory)
+        for place, count in enumerate(counts):
             if count:
-                text = torch.cat([self.texts[row], new[row, :count]])
+                row = start + place
+                text = torch.cat([self.texts[row], new[place, :count]])
                 expected = self.world.alone(text, self.sources[row])[-count:]
-                same(found[row, :count], expected, f"row {row} after {len(self.told)} calls, against itself alone")
+                same(found[place, :count], expected, f"row {row} after {len(self.told)} calls, against itself alone")
         return new
 
     def _memory(self, sources: Mapping[int, Tensor]) -> dict[str, Tensor]:

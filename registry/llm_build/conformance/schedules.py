@@ -15,7 +15,7 @@ Call = Callable[[Machine, Draw], None]
 
 def run(machine: Machine, draw: Draw) -> None:
     """Draw a schedule of any calls and carry it out: some of every kind, in any order, after a start."""
-    actions: list[Call] = [append, append, verify, reset, fork]
+    actions: list[Call] = [append, append_to, verify, reset, fork]
     if machine.world.source is not None:
         arrive(machine, draw, everywhere=True)
         actions.append(arrive)
@@ -41,6 +41,13 @@ def run_with_poison(machine: Machine, draw: Draw) -> None:
 
 def append(machine: Machine, draw: Draw) -> None:
     machine.append(_counts(machine, draw))
+
+
+def append_to(machine: Machine, draw: Draw) -> None:
+    """Some rows that follow each other are called alone."""
+    start = draw(st.integers(0, machine.rows - 1))
+    stop = draw(st.integers(start + 1, machine.rows))
+    machine.append_to(start, _counts(machine, draw)[start:stop])
 
 
 def verify(machine: Machine, draw: Draw) -> None:

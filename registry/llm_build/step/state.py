@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from llm_build.context import Context
 from llm_build.errors import CapacityError
+from llm_build.step.book import Book
 from llm_build.step.view import Sizes
 
 if TYPE_CHECKING:
@@ -19,28 +22,26 @@ if TYPE_CHECKING:
     from llm_build.step.pool import Pool
     from llm_build.step.view import View
 
-SPAN = 64
-"""The length in use is rounded up to a multiple of this, so that it rarely changes and a compiled graph is kept."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Mark:
     """A place to come back to: the length of every row, and what was kept per sequence."""
 
     lengths: Tensor
     sequences: Sequence[Mapping[str, Tensor]]
+    start: int
     bounds: Sequence[int]
     moves: int
 
 
 class State:
-    """The lengths of all rows and the storage of every mixer.
+    """The lengths of all rows and the storage of every mixer, or of some rows that follow each other: see `range`.
 
-    One round is `reserve`, then one call of the model; a reset, a fork or a rewind in between voids what was reserved.
+    One round is `reserve`, then one call of the model; another reserve, a reset, a fork or a rewind in between voids
+    what was reserved.
 
     `lengths` [B] int64 on the device are the only ones, `memory_lengths` [B] those of what an encoder made. The host
     knows an upper bound of each length, so nothing waits for the device: `reserve` is the single place where room is
-    checked, and it refuses before anything changes.
+    checked, and it refuses before anything changes. `span` bounds the lengths in the call that was reserved.
     """
 
     def __init__(self, views: Sequence[Mapping[str, View]], sizes: Sizes, device: torch.device) -> None:
@@ -48,15 +49,44 @@ class State:
         self.rows, self.capacity, self.max_step, self.memory = sizes.rows, sizes.capacity, sizes.max_step, sizes.memory
         self.lengths = torch.zeros(sizes.rows, dtype=torch.int64, device=device)
         self.memory_lengths = torch.zeros_like(self.lengths)
-        self.span = min(SPAN, sizes.capacity)
-        self._bounds = [0] * sizes.rows
-        # the most that each row may ever have held since its reset: a rewind lowers the bound alone
-        self._highest = [0] * sizes.rows
-        self._moves = 0
         self._pools = list(dict.fromkeys(view.pool for view in self._all_views() if view.pool is not None))
-        self._slack = min((view.slack for view in self._all_views() if view.slack is not None), default=None)
+        slack = min((view.slack for view in self._all_views() if view.slack is not None), default=None)
+        self._start, self._book = 0, Book(sizes.rows, sizes.capacity, sizes.max_step, slack)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Nothing is reserved, and no range is known."""
+        self.span = self._book.span(self._start, self._start + self.rows)
         self._granted: int | None = None
         self._granted_rows: list[int] = []
+        # all that were made of this storage and are still there, this one among them
+        self._ranges: weakref.WeakValueDictionary[tuple[int, int], State] = weakref.WeakValueDictionary()
+        self._ranges[self._start, self._start + self.rows] = self
+
+    def range(self, start: int, stop: int) -> State:
+        """The rows from `start` to `stop` - 1 as a state of their own, on the same storage: nothing is copied.
+
+        What comes to a row here has come to it there. The model runs on these rows alone, numbered from 0:
+        `model.hidden(tokens [stop - start, T], state.range(start, stop))`. While one is held, the same rows give the
+        same range. Raises `CapacityError` for rows that are not there, and for none.
+        """
+        if not 0 <= start < stop <= self.rows:
+            raise CapacityError(f"this state holds rows 0 to {self.rows - 1}; a range from {start} to {stop} arrived")
+        place = self._start + start, self._start + stop
+        found = self._ranges.get(place)
+        if found is None:
+            found = self._ranges[place] = self._narrowed(start, stop)
+        return found
+
+    def _narrowed(self, start: int, stop: int) -> State:
+        made = copy(self)
+        # views born under inference mode could not be written outside of it
+        with torch.inference_mode(False):
+            made.lengths, made.memory_lengths = self.lengths[start:stop], self.memory_lengths[start:stop]
+            made.views = [{name: view.range(start, stop) for name, view in layer.items()} for layer in self.views]
+        made.rows, made._start = stop - start, self._start + start
+        made._granted, made._granted_rows = None, []
+        return made
 
     def reserve(self, count: int | Sequence[int]) -> None:
         """Make room for `count` tokens a row, one number for all or one each, in the next call of the model.
@@ -65,23 +95,27 @@ class State:
         too small or more than `max_step` tokens are asked for.
         """
         counts = [count] * self.rows if isinstance(count, int) else list(count)
-        self._refuse(counts)
+        if len(counts) != self.rows:
+            raise CapacityError(f"this state holds {self.rows} rows; counts for {len(counts)} arrived")
+        self._book.refuse(self._start, counts)
+        after = self._book.rows - self._start - self.rows
+        everywhere = [0] * self._start + counts + [0] * after
         for pool in self._pools:
-            pool.reserve(self._bounds, counts)
-        self._bounds = [bound + new for bound, new in zip(self._bounds, counts, strict=True)]
-        self._highest = [max(each) for each in zip(self._highest, self._bounds, strict=True)]
+            pool.reserve(self._book.bounds, everywhere)
+        self._void()
+        self._book.take(everywhere)
         self._granted, self._granted_rows = max(counts), counts
-        self.span = min(self.capacity, -(-max(*self._bounds, 1) // SPAN) * SPAN)
+        self.span = self._book.span(self._start, self._start + self.rows)
 
     def reset(self, rows: Iterable[int]) -> None:
         """Forget these rows, so that another conversation can start in each."""
         forgotten = sorted(set(rows))
         self._refuse_rows("a reset", forgotten)
-        for row in forgotten:
-            self._bounds[row] = self._highest[row] = 0
-        self._moved()
+        self._void()
+        places = self._places(forgotten)
+        self._book.forget(places)
         for pool in self._pools:
-            pool.reset(forgotten)
+            pool.reset(places)
         index = self._index(forgotten)
         self.lengths[index] = 0
         self.memory_lengths[index] = 0
@@ -97,13 +131,11 @@ class State:
         self._refuse_rows("a fork", [*source, *target])
         if len(source) != len(target) or len(set(target)) < len(target):
             raise CapacityError(f"a fork writes each row once, from one row; {list(source)} to {list(target)} arrived")
-        known = [(self._bounds[row], self._highest[row]) for row in source]
-        for row, (bound, highest) in zip(target, known, strict=True):
-            self._bounds[row], self._highest[row] = bound, highest
-        self._moved()
+        self._void()
+        self._book.copy(self._places(source), self._places(target))
         one, other = self._index(source), self._index(target)
         for pool in self._pools:
-            pool.fork(source, target, self.lengths[one].tolist())
+            pool.fork(self._places(source), self._places(target), self.lengths[one].tolist())
         for lengths in (self.lengths, self.memory_lengths):
             lengths[other] = lengths[one]
         for view in self._all_views():
@@ -112,19 +144,22 @@ class State:
     def mark(self) -> Mark:
         """This place, to come back to when the tokens that follow are rejected."""
         sequences = [{name: kept.clone() for name, kept in view.sequence.items()} for view in self._all_views()]
-        return Mark(self.lengths.clone(), sequences, tuple(self._bounds), self._moves)
+        bounds = tuple(self._book.bounds[self._start : self._start + self.rows])
+        return Mark(self.lengths.clone(), sequences, self._start, bounds, self._book.moves)
 
     def rewind(self, mark: Mark) -> None:
         """Go back to a mark, as often as wanted; then replay what was accepted, with its `count`.
 
         A mark holds until a row is reset or forked, and where a mixer keeps only the latest tokens until more than
         `max_step` others may follow it. Memory stays as it is. Raises `CapacityError`, having changed nothing, for a
-        mark that no longer holds.
+        mark that no longer holds, and for one of other rows.
         """
-        self._refuse_mark(mark)
+        if (mark.start, len(mark.bounds)) != (self._start, self.rows):
+            raise CapacityError("a mark is of the rows that it was made of; one of another range arrived")
+        self._book.refuse_mark(self._start, mark.bounds, mark.moves)
+        self._void()
         self.lengths.copy_(mark.lengths)
-        self._bounds = list(mark.bounds)
-        self._granted = None
+        self._book.go_back(self._start, mark.bounds)
         for view, sequence in zip(self._all_views(), mark.sequences, strict=True):
             for name, kept in sequence.items():
                 view.sequence[name].copy_(kept)
@@ -183,10 +218,14 @@ class State:
         here = {id(each): each for each in every if each.device == self.lengths.device}
         return sum(each.numel() * each.element_size() for each in here.values())
 
-    def _moved(self) -> None:
-        """A row became another one: what was reserved or marked before means nothing now."""
-        self._granted = None
-        self._moves += 1
+    def _void(self) -> None:
+        """What was reserved before, here or for a range, means nothing now."""
+        for each in self._ranges.values():
+            each._granted = None
+
+    def _places(self, rows: Iterable[int]) -> list[int]:
+        """The numbers of rows in the whole state."""
+        return [self._start + row for row in rows]
 
     def _all_views(self) -> Iterator[View]:
         for layer in self.views:
@@ -198,33 +237,6 @@ class State:
     def _refuse_rows(self, what: str, rows: Sequence[int]) -> None:
         if rows and not 0 <= min(rows) <= max(rows) < self.rows:
             raise CapacityError(f"this state holds rows 0 to {self.rows - 1}; {what} of {sorted(rows)} arrived")
-
-    def _refuse_mark(self, mark: Mark) -> None:
-        if mark.moves != self._moves:
-            raise CapacityError("a mark holds until a row is reset or forked, and one was since: mark again after that")
-        if self._slack is None:
-            return
-        for row, (highest, bound) in enumerate(zip(self._highest, mark.bounds, strict=True)):
-            if highest - bound > self._slack:
-                raise CapacityError(
-                    f"a mixer keeps its latest tokens only, so a mark holds for {self._slack} more a row; row {row} "
-                    f"may have taken {highest - bound}: mark more often, or make the state with a larger max_step"
-                )
-
-    def _refuse(self, counts: Sequence[int]) -> None:
-        if len(counts) != self.rows:
-            raise CapacityError(f"this state holds {self.rows} rows; counts for {len(counts)} arrived")
-        for row, (bound, new) in enumerate(zip(self._bounds, counts, strict=True)):
-            if not 0 <= new <= self.max_step:
-                raise CapacityError(
-                    f"a call appends from 0 to {self.max_step} tokens a row; {new} arrived for row {row}: "
-                    f"feed them in chunks, or make the state with a larger max_step"
-                )
-            if bound + new > self.capacity:
-                raise CapacityError(
-                    f"row {row} may hold {bound} of {self.capacity} tokens and has no room for {new} more: "
-                    f"reset the row, or make the state with a larger capacity"
-                )
 
 
 def make_state(

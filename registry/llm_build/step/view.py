@@ -42,6 +42,7 @@ class View(ABC):
         def zeros(per: str, *lead: int) -> dict[str, Tensor]:
             return {name: field.zeros(*lead, like=like) for name, field in spec.items() if field.per == per}
 
+        self.rows_held = sizes.rows
         self.sequence = zeros("sequence", sizes.rows)
         self.memory = zeros("memory", sizes.rows, sizes.memory)
 
@@ -64,6 +65,16 @@ class View(ABC):
     def rounded(self, new: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What `extend` gives back for `new` {name: [B, T, …]}, without storing it; itself unless numbers are coded."""
         return dict(new)
+
+    def range(self, start: int, stop: int) -> View:
+        """The storage of the rows from `start` to `stop` - 1 as a view of its own, which shares every tensor.
+
+        As it is here, it goes through the whole: right for any layout, and as slow as all rows. A layout of its own
+        gives back a copy of itself whose tensors are narrowed (`narrowed`), so that other rows cost nothing.
+        """
+        from llm_build.step.within import Within
+
+        return Within(self, start, stop)
 
     def tensors(self) -> Iterator[Tensor]:
         """All tensors that it holds; memory is counted by them."""
@@ -106,6 +117,11 @@ class View(ABC):
             live = (count > 0).view(-1, *[1] * (kept.dim() - 1))
             value = torch.where(live, value.to(kept.dtype), kept)
         kept.copy_(value)
+
+
+def narrowed(kept: Mapping[str, Tensor], start: int, stop: int) -> dict[str, Tensor]:
+    """The rows from `start` to `stop` - 1 of tensors [B, …], which stay where they are."""
+    return {name: each[start:stop] for name, each in kept.items()}
 
 
 def held(values: Iterable[Any]) -> Iterator[Tensor]:
