@@ -77,11 +77,13 @@ if TYPE_CHECKING:
     from llm_build.step import Pool as Pool
     from llm_build.step import Sizes as Sizes
     from llm_build.step import State as State
+    from llm_build.step import StateMemory as StateMemory
     from llm_build.step import StateSpec as StateSpec
     from llm_build.step import Step as Step
     from llm_build.step import View as View
     from llm_build.step import make_state as make_state
     from llm_build.step import narrowed as narrowed
+    from llm_build.step import state_memory as state_memory
 
 __version__ = "0.1.0"
 
@@ -110,7 +112,10 @@ _HOME = {
     "llm_build.resolve.raising": ["write"],
     "llm_build.run": ["Job", "Outcome", "Stopped", "open_run", "train"],
     "llm_build.spec": ["Spec", "is_paired"],
-    "llm_build.step": ["Field", "Pool", "Sizes", "State", "StateSpec", "Step", "View", "make_state", "narrowed"],
+    "llm_build.step": [
+        *["Field", "Pool", "Sizes", "State", "StateMemory", "StateSpec", "Step", "View"],
+        *["make_state", "narrowed", "state_memory"],
+    ],
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,12 +11,11 @@ from torch import nn
 
 from llm_build.components import Config, id_of, instantiate
 from llm_build.context import Context
+from llm_build.devices import GIB, memory_of
 from llm_build.diagnostics import Diagnostic
 from llm_build.errors import SpecError
 from llm_build.resolve import resolve
 from llm_build.spec import Spec
-
-GIB = 2**30
 
 
 def assemble(config: Config, context: Context) -> Any:
@@ -111,12 +109,3 @@ def _refuse_what_does_not_fit(module: Any, place: torch.device, config: Config) 
     raise SpecError(
         [Diagnostic(code="E310", message=message, path="model", help="make it smaller, or use another device")]
     )
-
-
-def memory_of(place: torch.device) -> float:
-    """Bytes of memory that a device has in all; infinite where that cannot be known."""
-    if place.type == "cuda":
-        return float(torch.cuda.mem_get_info(place)[1])
-    if place.type == "cpu" and hasattr(os, "sysconf"):
-        return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
-    return float("inf")

@@ -15,6 +15,7 @@ from llm_build import Piece
 from llm_build_plugins.generate._engine import Engine
 from llm_build_plugins.generate._noise import waits
 from llm_build_plugins.generate._request import Request
+from llm_build_plugins.generate._session import Stream
 from tests.laws import law
 from tests.small import small_model, small_part, small_tokenizer
 
@@ -36,7 +37,12 @@ def request(prompt: str, most: int, seed: int) -> Request:
 
 
 def alone(model: Any, prompt: str, most: int, seed: int) -> list[int]:
-    return tokens_of(engine(model, 1).submit(request(prompt, most, seed)))
+    return tokens_of(submitted(model, engine(model, 1), request(prompt, most, seed)))
+
+
+def submitted(model: Any, running: Engine, wanted: Request) -> Stream:
+    running.submit(wanted)
+    return Stream(model, running, wanted)
 
 
 def tokens_of(pieces: Any) -> list[int]:
@@ -57,7 +63,7 @@ def test_each_text_is_what_it_is_alone(
     """Requests arrive at any time, wait for a row, and read their prompts in chunks of any length."""
     running, streams = engine(model, rows, chunk), []
     for each in wanted:
-        streams.append(running.submit(request(*each)))
+        streams.append(submitted(model, running, request(*each)))
         for _ in range(data.draw(st.integers(0, 4))):
             running.step()
     assert [tokens_of(each) for each in streams] == [alone(model, *each) for each in wanted]
@@ -66,25 +72,25 @@ def test_each_text_is_what_it_is_alone(
 
 def test_a_stream_gives_each_piece_as_soon_as_it_is_there() -> None:
     running = engine(MODELS[0], 2)
-    first, second = (running.submit(request("def", 5, seed)) for seed in (1, 2))
+    first, second = (submitted(MODELS[0], running, request("def", 5, seed)) for seed in (1, 2))
     one = next(first)
     assert isinstance(one, Piece)
     # the other came along with it
-    assert running._rows[1] is not None
-    assert running._rows[1].taken == 1
+    assert running._held[1] is not None
+    assert running._held[1].taken == 1
     assert len(tokens_of(second)) == len(tokens_of([one, *first])) == 5
 
 
 def test_a_row_that_is_free_is_given_to_who_waits() -> None:
     running = engine(MODELS[0], 1)
-    streams = [running.submit(request("a", 2, seed)) for seed in range(3)]
+    streams = [submitted(MODELS[0], running, request("a", 2, seed)) for seed in range(3)]
     assert len(tokens_of(streams[2])) == 2
     assert [len(tokens_of(each)) for each in streams[:2]] == [2, 2]
 
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_request_for_nothing_is_done_at_once(rows: int) -> None:
-    (last,) = engine(MODELS[0], rows).submit(request("def", 0, 0))
+    (last,) = submitted(MODELS[0], engine(MODELS[0], rows), request("def", 0, 0))
     assert (last.finish, last.token) == ("length", None)
 
 
@@ -95,7 +101,7 @@ def test_ten_thousand_steps_of_mixed_requests_take_no_more_memory_than_the_first
     model = copy.deepcopy(MODELS[0]).to(device, torch.float64 if device == "cpu" else torch.float32)
     running, seed, before = engine(model, 3), 0, (0, 0)
     for step in range(10_000):
-        if sum(each is not None for each in running._rows) + len(running._waiting) < 4:
+        if sum(each is not None for each in running._held) + len(running._waiting) < 4:
             running.submit(request("def add"[: 1 + seed % 7], 1 + seed % 8, seed))
             seed += 1
         running.step()

@@ -50,7 +50,7 @@ def test_the_span_follows_the_length_in_use_and_not_the_capacity(state: State) -
     assert spans == [64, 64, 96, 192, 200, 200]
     state.reset([1])
     state.reserve(1)
-    assert state.span == 128
+    assert state.span == 96
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from llm_build_plugins.generate._noise import waits
+from llm_build_plugins.generate._sent import sent
 
 if TYPE_CHECKING:
     from llm_build.interfaces import Tokenizer
@@ -32,14 +34,29 @@ class Draw:
         if tokenizer.pad is not None and tokenizer.pad != tokenizer.eos:
             self._never[tokenizer.pad] = True
 
-    def begin(self, row: int, seed: int, prompt: Sequence[int]) -> None:
-        """Another text begins in a row: what it draws depends on its seed alone, and its prompt has been seen."""
-        self._seeds[row], self._drawn[row] = _signed(seed), 0
-        self._seen[row] = False
-        self._seen[row, torch.tensor(prompt, dtype=torch.int64)] = True
+    def range(self, start: int, stop: int) -> Draw:
+        """The rows from `start` to `stop` - 1, on the same storage."""
+        made = copy(self)
+        made._seeds, made._drawn, made._seen = (each[start:stop] for each in self.rows())
+        return made
+
+    def rows(self) -> tuple[Tensor, Tensor, Tensor]:
+        """All that is known of each row [B, …]."""
+        return self._seeds, self._drawn, self._seen
+
+    def begin(self, rows: Sequence[int], seeds: Sequence[int], prompts: Sequence[Sequence[int]]) -> None:
+        """Other texts begin in rows: what each draws depends on its seed alone, and its prompt has been seen."""
+        index = self._sent(rows)
+        self._seeds[index], self._drawn[index] = self._sent([_signed(each) for each in seeds]), 0
+        self._seen[index] = False
+        places = [row for row, prompt in zip(rows, prompts, strict=True) for _ in prompt]
+        self._seen[self._sent(places), self._sent([token for prompt in prompts for token in prompt])] = True
         if self._eos is not None:
             # where a text begins with [eos], nothing is repeated where it ends
-            self._seen[row, self._eos] = False
+            self._seen[index, self._eos] = False
+
+    def _sent(self, values: Sequence[int]) -> Tensor:
+        return sent(values, self._seen.device)
 
     def tensors(self) -> list[Tensor]:
         """What a draw changes."""

@@ -1,34 +1,51 @@
 """Many texts at once: requests come into the rows of a state and leave them between steps.
 
-Legend: B rows, T positions, M places of a source, D model dim, V vocabulary.
+Rows in use stand at the front, so that a step takes the first few alone: 1, 2, 4 … of them, a bucket. What waits for a
+row is let in together, in rows that follow each other, the shortest prompt first, so that a call of the model reads
+several with little padding. Where both prompts are to be read and texts to be written, they take turns, one call each:
+a long prompt delays the texts by a chunk at a time, and they delay it by a token.
+
+Legend: B rows, T positions, M places of a source, D model dim.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from llm_build import Piece, make_state
+from llm_build import GenerationError, Sizes, make_state, state_memory
 from llm_build_plugins.generate._draw import Draw
 from llm_build_plugins.generate._flight import Flight
+from llm_build_plugins.generate._groups import bucket, together
 from llm_build_plugins.generate._replay import Replay
 from llm_build_plugins.generate._request import Request
+from llm_build_plugins.generate._sent import sent
+from llm_build_plugins.generate._writing import Writing
 
 if TYPE_CHECKING:
     from llm_build.interfaces import Cache, Tokenizer
+
+log = logging.getLogger("llm_build.generate")
+
+RANGES = 64
+"""Ranges of rows that are kept for the next prompts; those of steps stay."""
+Taken = Callable[[Sequence[int]], None]
 
 
 class Engine:
     """Reads prompts chunk by chunk, then takes one token a row and step; sampling is part of the step.
 
-    What a step needs lies on the device and is changed in place. `allowed` [B] says which rows may go on, `live` [B]
-    which have not met [eos]; the host learns of that later than the device does.
+    It does not keep its model, so that it goes when that does. `takes` is its memory, known before it is allocated;
+    raises `GenerationError` where that is not there. `sound` is false once a step was broken off by an
+    exception: then what the rows hold is not known.
     """
 
+    @torch.inference_mode(False)
     def __init__(
         self,
         model: Any,
@@ -42,36 +59,57 @@ class Engine:
         memory: int = 0,
         capture: bool = True,
     ) -> None:
-        self.model, self.tokenizer, self.chunk = model, tokenizer, chunk
+        self.tokenizer, self.chunk, self.sound = tokenizer, chunk, True
+        self.rows, self.capacity, self.memory = rows, capacity, memory
         self.device = next(model.parameters()).device
-        self.state = make_state(model, rows, capacity, min(chunk, capacity), memory=memory, cache=cache)
-        self.draw = Draw(sampler, tokenizer, model.vocab, rows, self.device)
-        self.tokens = torch.zeros(rows, 1, dtype=torch.int64, device=self.device)
-        self.live = torch.zeros(rows, dtype=torch.int64, device=self.device)
-        self.allowed = torch.zeros_like(self.live)
-        self._eos = -1 if tokenizer.eos is None else tokenizer.eos
-        self._allowed: list[int] = [0] * rows
-        self._rows: list[Request | None] = [None] * rows
-        self._waiting: deque[Request] = deque()
-        self._flying: deque[tuple[Flight, list[tuple[int, Request]]]] = deque()
+        sizes = Sizes(rows=rows, capacity=capacity, max_step=min(chunk, capacity), memory=memory)
+        # a flag for each row and token says which were seen
+        self.takes = state_memory(model, sizes, cache, beside=rows * model.vocab)
+        self.takes.refuse()
+        log.info("%s", self.takes)
+        state = make_state(model, rows, capacity, sizes.max_step, memory=memory, cache=cache)
+        draw = Draw(sampler, tokenizer, model.vocab, rows, self.device)
+        self.writing = Writing(model, state, draw, tokenizer.eos)
         on_gpu = self.device.type == "cuda"
         # a GPU takes the next step while the host looks at this one
-        self._ahead = int(on_gpu)
-        self._step = Replay(self._decode, self.state, self._tensors) if capture and on_gpu else self._reserved
+        self._ahead, self._captures = int(on_gpu), capture and on_gpu
+        self._steps: dict[int, Taken] = {}
+        self._ranges: dict[tuple[int, int], Writing] = {}
+        self._allowed: list[int] = [0] * rows
+        self._held: list[Request | None] = [None] * rows
+        self._waiting: deque[Request] = deque()
+        self._dropped: deque[Request] = deque()
+        self._flying: deque[tuple[Flight, list[tuple[int, Request]]]] = deque()
+        self._turns, self._read_last = 0, False
 
-    def submit(self, request: Request) -> Iterator[Piece]:
-        """The pieces of a request as they come; whoever takes them moves all others on."""
+    def submit(self, request: Request) -> None:
+        """Let a request wait for a row; `step` until it is done."""
         if not request.done:
             self._waiting.append(request)
-        return self._stream(request)
+
+    def drop(self, request: Request) -> None:
+        """Nobody waits for it any more: its row is free with the next step. Any moment will do, amidst a step too."""
+        if not request.done:
+            request.done = True
+            self._dropped.append(request)
 
     def step(self) -> bool:
         """Do what is next: read prompts, or write a token a row. False where nothing is left to do."""
+        if not self.sound:
+            raise GenerationError("these texts were broken off by an earlier fault; begin them again")
+        self.sound = False
+        went = self._go_on()
+        self.sound = True
+        return went
+
+    def _go_on(self) -> bool:
+        self._sweep()
         self._admit()
-        rows = {row: each for row, each in enumerate(self._rows) if each is not None}
-        if reading := {row: each for row, each in rows.items() if each.waits}:
-            self._read(reading)
-        elif writing := {row: each for row, each in rows.items() if each.launched < each.most}:
+        self._gather()
+        reading, writing = self._where(lambda each: each.waits), self._where(lambda each: each.writes)
+        if reading and not (writing and self._read_last):
+            self._read(*self._group(reading))
+        elif writing:
             self._write(writing)
         elif not self._flying:
             return False
@@ -81,105 +119,167 @@ class Engine:
             self._land()
         return True
 
-    def _stream(self, request: Request) -> Iterator[Piece]:
-        while not (request.done and not request.pieces):
-            while request.pieces:
-                yield request.pieces.popleft()
-            if not request.done:
-                self.step()
+    def _where(self, holds: Callable[[Request], bool]) -> list[int]:
+        """The rows whose request is such."""
+        return [row for row, each in enumerate(self._held) if each is not None and holds(each)]
+
+    # --- rows ---
+
+    def _sweep(self) -> None:
+        """Let go of what was dropped."""
+        gone = [self._dropped.popleft() for _ in range(len(self._dropped))]
+        if any(each.row is None for each in gone):
+            self._waiting = deque(each for each in self._waiting if not each.done)
+        self._free([each for each in gone if each.row is not None])
+
+    def _free(self, requests: Sequence[Request]) -> None:
+        rows = [each.row for each in requests if each.row is not None]
+        for row in rows:
+            self._held[row] = None
+        for each in requests:
+            each.row = None
+        if rows:
+            # what they held is given back now: the length in use follows, and so do the pages of a pool
+            self.writing.state.reset(rows)
 
     def _admit(self) -> None:
-        """Give free rows to those that wait."""
-        for row, taken in enumerate(self._rows):
-            if taken is None and self._waiting:
-                request = self._rows[row] = self._waiting.popleft()
-                self.state.reset([row])
-                self.draw.begin(row, request.seed, request.tokens)
-                self.live[row] = 1
+        """Give free rows to those that wait; rows that follow each other to those that come together."""
+        count = min(len(self._waiting), self._held.count(None))
+        if not count:
+            return
+        free = [row for row, each in enumerate(self._held) if each is None]
+        if free[count - 1] - free[0] >= count:
+            self._close_up()
+            free = [row for row, each in enumerate(self._held) if each is None]
+        # in the order in which they came where they are equal
+        begun = sorted((self._waiting.popleft() for _ in range(count)), key=lambda each: each.left)
+        for row, each in zip(free, begun, strict=False):
+            self._held[row], each.row, each.turn = each, row, self._turns
+            self._turns += 1
+        self.writing.begin(free[:count], [each.seed for each in begun], [each.tokens for each in begun])
 
-    @torch.no_grad()
-    def _read(self, reading: Mapping[int, Request]) -> None:
+    def _gather(self) -> None:
+        """Move rows to the front where a smaller bucket holds them then."""
+        used = self._where(lambda _: True)
+        if used and bucket(len(used), self.rows) < bucket(used[-1] + 1, self.rows):
+            self._close_up()
+
+    def _close_up(self) -> None:
+        """The last rows in use go where others in front of them are free."""
+        used = self._where(lambda _: True)
+        free = [row for row in range(len(used)) if self._held[row] is None]
+        moving = used[len(used) - len(free) :]
+        if not moving:
+            return
+        self.writing.move(moving, free)
+        for old, new in zip(moving, free, strict=True):
+            each, self._held[old] = self._held[old], None
+            assert each is not None, "a row in use has a request"
+            self._held[new], each.row = each, new
+
+    # --- reading ---
+
+    def _group(self, reading: Sequence[int]) -> tuple[int, int]:
+        """The rows of one call, from the one whose turn it is on."""
+        left = {row: self._at(row) for row in reading}
+        start = stop = min(left, key=lambda row: left[row].turn)
+        while stop in left:
+            stop += 1
+        return start, start + together([left[row].left for row in range(start, stop)], self.chunk)
+
+    def _at(self, row: int) -> Request:
+        found = self._held[row]
+        assert found is not None, "a row in use has a request"
+        return found
+
+    def _read(self, start: int, stop: int) -> None:
         """Feed a chunk of each prompt; those that are at its end draw their first token."""
-        width = min(self.chunk, max(len(each.tokens) - each.fed for each in reading.values()))
-        tokens, counts = torch.zeros(len(self._rows), width, dtype=torch.int64), [0] * len(self._rows)
-        for row, each in reading.items():
-            piece = each.tokens[each.fed : each.fed + width]
-            tokens[row, : len(piece)], counts[row] = torch.tensor(piece), len(piece)
-        self.state.reserve(counts)
-        count = torch.tensor(counts, device=self.device)
-        logits = self._logits(tokens.to(self.device), count, **self._memory(reading))
-        for row, each in reading.items():
-            each.fed += counts[row]
-        drawing = {row: each for row, each in reading.items() if not each.waits}
-        if drawing:
-            self._draw(logits, torch.tensor([int(row in drawing) for row in range(len(counts))], device=self.device))
-            self._launched(drawing)
+        requests = [self._at(row) for row in range(start, stop)]
+        width = min(self.chunk, max(len(each.tokens) - each.fed for each in requests))
+        pieces = [each.tokens[each.fed : each.fed + width] for each in requests]
+        counts, part = [len(each) for each in pieces], self._range(start, stop)
+        part.state.reserve(counts)
+        memory = self._memory(requests)
+        for each, count in zip(requests, counts, strict=True):
+            each.fed += count
+        drawing = [int(not each.waits) for each in requests]
+        # without a count nothing is padding, and attention need not look for it
+        count = None if min(counts) == width else sent(counts, self.device)
+        part.read(self._padded(pieces), count, sent(drawing, self.device) if any(drawing) else None, **memory)
+        if any(drawing):
+            self._launched(part, start, [row for row, draws in enumerate(drawing, start) if draws])
+        self._read_last = True
 
-    def _memory(self, reading: Mapping[int, Request]) -> dict[str, Tensor]:
+    def _memory(self, requests: Sequence[Request]) -> dict[str, Tensor]:
         """What is made of the sources of those that begin [B, M, D]; -1 keeps what the other rows have."""
-        begin = {row: each.source for row, each in reading.items() if each.source and each.fed == 0}
+        begin = [row for row, each in enumerate(requests) if each.source and each.fed == 0]
         if not begin:
             return {}
-        width = max(map(len, begin.values()))
-        tokens = torch.zeros(len(begin), width, dtype=torch.int64)
-        for index, source in enumerate(begin.values()):
-            tokens[index, : len(source)] = torch.tensor(source)
-        lengths = torch.tensor([len(each) for each in begin.values()], device=self.device)
-        made = self.model.encode(tokens.to(self.device), lengths)
-        rows = torch.tensor(list(begin), device=self.device)
-        memory = made.new_zeros(len(self._rows), *made.shape[1:])
+        sources = [requests[row].source for row in begin]
+        lengths = sent([len(each) for each in sources], self.device)
+        made = self.writing.model.encode(self._padded(sources), lengths)
+        rows = sent(begin, self.device)
+        memory = made.new_zeros(len(requests), *made.shape[1:])
         memory[rows] = made
-        count = torch.full((len(self._rows),), -1, device=self.device)
+        count = torch.full((len(requests),), -1, device=self.device)
         count[rows] = lengths
         return {"memory": memory, "memory_count": count}
 
-    def _write(self, writing: Mapping[int, Request]) -> None:
-        """A token for each row that may go on."""
-        allowed = [int(row in writing) for row in range(len(self._rows))]
+    def _padded(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Tokens [B, T] on the device."""
+        tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
+        for row, each in enumerate(rows):
+            tokens[row, : len(each)] = torch.tensor(each, dtype=torch.int64)
+        return sent(tokens, self.device)
+
+    def _range(self, start: int, stop: int) -> Writing:
+        """Rows that are read together."""
+        found = self._ranges.pop((start, stop), None) or self.writing.range(start, stop)
+        self._ranges[start, stop] = found
+        if len(self._ranges) > RANGES:
+            del self._ranges[next(iter(self._ranges))]
+        return found
+
+    # --- writing ---
+
+    def _write(self, writing: Sequence[int]) -> None:
+        """A token for each row that may go on, in a step of the bucket that holds all rows in use."""
+        allowed = [0] * self.rows
+        for row in writing:
+            allowed[row] = 1
         if allowed != self._allowed:
-            self.allowed.copy_(torch.tensor(allowed))
+            self.writing.allowed.copy_(sent(allowed, self.device))
             self._allowed = allowed
-        self._step(allowed)
-        self._launched(writing)
+        size = bucket(writing[-1] + 1, self.rows)
+        if size not in self._steps:
+            self._steps[size] = self._step_of(self.writing.range(0, size))
+        self._steps[size](allowed[:size])
+        self._launched(self.writing, 0, writing)
+        self._read_last = False
 
-    def _reserved(self, counts: Sequence[int]) -> None:
-        self.state.reserve(counts)
-        self._decode()
+    def _step_of(self, part: Writing) -> Taken:
+        if self._captures:
+            return Replay(part.step, part.state, part.tensors)
 
-    @torch.no_grad()
-    def _decode(self) -> None:
-        """The step that is launched as a graph: everything that it reads and writes stays where it is."""
-        count = self.allowed * self.live
-        self._draw(self._logits(self.tokens, count), count)
+        def step(counts: Sequence[int]) -> None:
+            part.state.reserve(counts)
+            part.step()
 
-    def _draw(self, logits: Tensor, count: Tensor) -> None:
-        new = self.draw.next(logits, count)
-        self.tokens.copy_(torch.where(count[:, None] > 0, new, self.tokens))
-        self.live.mul_(((count == 0) | (new[:, 0] != self._eos)).long())
+        return step
 
-    def _logits(self, tokens: Tensor, count: Tensor, **reading: Tensor) -> Tensor:
-        """[B, V] logits after the last real token of each row; those of a row without one mean nothing."""
-        hidden, _ = self.model.hidden(tokens, self.state, count=count, **reading)
-        last = hidden.gather(1, (count - 1).clamp(min=0)[:, None, None].expand(-1, 1, hidden.shape[-1]))
-        logits: Tensor = self.model.head(last[:, 0])
-        return logits
-
-    def _launched(self, drawing: Mapping[int, Request]) -> None:
+    def _launched(self, part: Writing, start: int, drawing: Sequence[int]) -> None:
         """What these rows drew is on its way to the host."""
-        for each in drawing.values():
+        requests = [self._at(row) for row in drawing]
+        for each in requests:
             each.launched += 1
-        self._flying.append((Flight(self.tokens), list(drawing.items())))
+        places = [row - start for row in drawing]
+        self._flying.append((Flight(part.tokens), list(zip(places, requests, strict=True))))
 
     def _land(self) -> None:
         """Hand out the tokens of the oldest step that is on its way."""
         flight, drawing = self._flying.popleft()
         tokens = flight.tokens()
-        for row, request in drawing:
-            if not request.done:
-                request.take(tokens[row], self.tokenizer.eos)
-                if request.done and self._rows[row] is request:
-                    self._rows[row] = None
-
-    def _tensors(self) -> Sequence[Tensor]:
-        """What a step changes beside the state."""
-        return [self.tokens, self.live, *self.draw.tensors()]
+        going = [(row, each) for row, each in drawing if not each.done]
+        for row, each in going:
+            each.take(tokens[row], self.tokenizer.eos)
+        self._free([each for _, each in going if each.done])

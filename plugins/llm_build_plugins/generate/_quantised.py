@@ -17,14 +17,14 @@ class Quantised:
     def __init__(self, quantizer: Quantizer | None) -> None:
         self._quantizer = quantizer
         self._source: weakref.ref[Any] | None = None
-        self._weights: list[tuple[int, int]] = []
+        self._weights: list[tuple[int, int, int]] = []
         self._made: Any = None
 
     def of(self, model: Any) -> Any:
         """The model itself without a quantiser."""
         if self._quantizer is None:
             return model
-        weights = _state(model)
+        weights = weights_of(model)
         if self._source is None or self._source() is not model or self._weights != weights:
             self._made = None  # what is there goes first: both may not fit
             self._made = self._quantizer.quantize(model)
@@ -35,6 +35,6 @@ class Quantised:
         self._made = None
 
 
-def _state(model: nn.Module) -> list[tuple[int, int]]:
-    """Which tensors a model has, and how often each was written to; torch counts that of no inference tensor."""
-    return [(id(each), 0 if each.is_inference() else each._version) for each in model.parameters()]
+def weights_of(model: nn.Module) -> list[tuple[int, int, int]]:
+    """Which tensors a model has, where, and how often each was written to; torch counts that of no inference tensor."""
+    return [(id(each), each.data_ptr(), 0 if each.is_inference() else each._version) for each in model.parameters()]

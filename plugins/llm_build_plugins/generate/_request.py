@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
@@ -22,8 +22,10 @@ class Request:
     tokens   of the prompt; the first `fed` of them went through the model
     source   what a model with an encoder reads, else empty
     most     how many tokens may come; `launched` of them are drawn or being drawn, `taken` of them have come
-    pieces   what nobody has taken yet
-    done     whether the last piece is among those that came
+    pieces   what nobody has taken yet; requests may put them into one queue
+    done     whether the last piece is among those that came, or nobody waits for it any more
+    row      where it is written; None before and after
+    turn     how many had come to a row before it
     """
 
     number: int
@@ -34,17 +36,26 @@ class Request:
     fed: int = 0
     launched: int = 0
     taken: int = 0
-    pieces: deque[Piece] = attrs.field(factory=deque)
+    pieces: deque[Piece]
     done: bool = False
+    row: int | None = None
+    turn: int = 0
     _text: TextStream
 
     @classmethod
     def of(
-        cls, tokenizer: Tokenizer, number: int, tokens: Sequence[int], source: Sequence[int], most: int, seed: int
-    ) -> Request:
+        cls,
+        tokenizer: Tokenizer,
+        number: int,
+        tokens: Sequence[int],
+        source: Sequence[int],
+        most: int,
+        seed: int,
+        pieces: deque[Piece] | None = None,
+    ) -> Self:
         """A request of which nothing is done yet; one for no token at all is done at once."""
-        text = TextStream(tokenizer, tokens)
-        made = cls(number=number, tokens=tokens, source=source, most=most, seed=seed, text=text)
+        text, queue = TextStream(tokenizer, tokens), deque[Piece]() if pieces is None else pieces
+        made = cls(number=number, tokens=tokens, source=source, most=most, seed=seed, text=text, pieces=queue)
         if most == 0:
             made.finish("length")
         return made
@@ -53,6 +64,16 @@ class Request:
     def waits(self) -> bool:
         """Whether some of its prompt is still to be read."""
         return self.fed < len(self.tokens)
+
+    @property
+    def writes(self) -> bool:
+        """Whether its prompt was read and a step may be taken for it."""
+        return not self.waits and self.launched < self.most
+
+    @property
+    def left(self) -> int:
+        """How much the next call may read for it: of its prompt, or of its source as that begins."""
+        return max(len(self.tokens) - self.fed, 0 if self.fed else len(self.source))
 
     def take(self, token: int, eos: int | None) -> None:
         """A token that was drawn for it."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llm_build import GenerationError, Piece, reads_source, source_tokens
+from llm_build import GenerationError, Piece, Sizes, reads_source, source_tokens
 from llm_build_plugins.generate._engine import Engine
+from llm_build_plugins.generate._kept import Kept
 from llm_build_plugins.generate._quantised import Quantised
 from llm_build_plugins.generate._request import Request
+from llm_build_plugins.generate._session import Session, together
 
 if TYPE_CHECKING:
     from llm_build import Context
@@ -29,6 +33,7 @@ class Decode:
         self.sampler = config.part("sampler", context)
         self.cache = config.part("cache", context)
         self.quantised = Quantised(config.part("quantizer", context))
+        self.kept = Kept()
         self.capture, self.rows, self.chunk = config.capture, config.rows, config.chunk
         self.max_new = config.max_new
         self.prompt = config.prompt or ""
@@ -37,15 +42,34 @@ class Decode:
         self, model: Any, tokenizer: Tokenizer, prompts: Sequence[str], *, max_new: int | None = None, seed: int = 0
     ) -> Iterator[Piece]:
         """Continue every prompt; see `Generator`. Raises `GenerationError` before anything is computed."""
-        model = self.quantised.of(model)
+        model, pieces = self.quantised.of(model), deque[Piece]()
         requests = [
-            self._request(model, tokenizer, number, prompt, max_new, (seed + number) % SEEDS)
+            self._request(model, tokenizer, pieces, number, prompt, max_new, (seed + number) % SEEDS)
             for number, prompt in enumerate(prompts)
         ]
-        return self._pieces(model, tokenizer, requests)
+        return self._pieces(model, tokenizer, requests, pieces)
+
+    def open(self, model: Any, tokenizer: Tokenizer, *, rows: int | None = None, capacity: int | None = None) -> Session:
+        """Make room for requests; see `ServingGenerator`."""
+        model = self.quantised.of(model)
+        longest = model.context if capacity is None else min(capacity, model.context)
+        memory = longest if reads_source(model) else 0
+        sizes = Sizes(rows=rows or self.rows, capacity=longest, max_step=self.chunk, memory=memory)
+        return Session(model, self._engine(model, tokenizer, sizes), partial(self._request, model, tokenizer, None))
+
+    def close(self) -> None:
+        """Let go of the room that is kept for the next call."""
+        self.kept.close()
 
     def _request(
-        self, model: Any, tokenizer: Tokenizer, number: int, prompt: str, max_new: int | None, seed: int
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        pieces: deque[Piece] | None,
+        number: int,
+        prompt: str,
+        max_new: int | None,
+        seed: int,
     ) -> Request:
         source: Sequence[int] = ()
         if reads_source(model):
@@ -54,32 +78,40 @@ class Decode:
         else:
             tokens = _encoded(tokenizer, prompt, model.context)
         most = min(self.max_new if max_new is None else max_new, model.context - len(tokens))
-        return Request.of(tokenizer, number, tokens, source, most, seed)
+        return Request.of(tokenizer, number, tokens, source, most, seed, pieces)
 
-    def _pieces(self, model: Any, tokenizer: Tokenizer, requests: Sequence[Request]) -> Iterator[Piece]:
-        """The pieces of all of them, in the order in which they come."""
-        yield from (piece for each in requests if each.done for piece in each.pieces)
+    def _pieces(
+        self, model: Any, tokenizer: Tokenizer, requests: Sequence[Request], pieces: deque[Piece]
+    ) -> Iterator[Piece]:
         working = [each for each in requests if not each.done]
-        if not working:
-            return
-        engine = Engine(
-            model,
-            tokenizer,
-            self.sampler,
-            self.cache,
-            rows=min(self.rows, len(working)),
-            capacity=max(len(each.tokens) + each.most for each in working),
-            chunk=self.chunk,
-            memory=max(len(each.source) for each in working),
-            capture=self.capture,
-        )
-        for each in working:
-            engine.submit(each)
-        while engine.step():
-            for each in working:
-                while each.pieces:
-                    yield each.pieces.popleft()
-            working = [each for each in working if not each.done]
+        if working:
+            sizes = Sizes(
+                rows=min(self.rows, len(working)),
+                capacity=max(len(each.tokens) + each.most for each in working),
+                max_step=self.chunk,
+                memory=max(len(each.source) for each in working),
+            )
+            yield from together(model, self._engine(model, tokenizer, sizes), requests, pieces)
+        else:
+            yield from pieces
+
+    def _engine(self, model: Any, tokenizer: Tokenizer, sizes: Sizes) -> Engine:
+        """What writes: that of the last call where it does."""
+
+        def make() -> Engine:
+            return Engine(
+                model,
+                tokenizer,
+                self.sampler,
+                self.cache,
+                rows=sizes.rows,
+                capacity=sizes.capacity,
+                chunk=sizes.max_step,
+                memory=sizes.memory,
+                capture=self.capture,
+            )
+
+        return self.kept.engine(model, tokenizer, sizes, make)
 
 
 def _encoded(tokenizer: Tokenizer, prompt: str, context: int) -> list[int]:

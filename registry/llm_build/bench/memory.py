@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from llm_build.assemble import GIB, memory_of, outline, quantised
+from llm_build.assemble import outline, quantised
 from llm_build.bench.clock import REPEATS, Spread, seconds
 from llm_build.bench.passes import Passes
 from llm_build.bench.shapes import Shape, refuse_length, tokens_of
 from llm_build.cost import Allocations
 from llm_build.cost.states import all_kept
+from llm_build.devices import GIB, memory_of
 from llm_build.errors import GenerationError
 from llm_build.interfaces import Cache
 from llm_build.run import Compute

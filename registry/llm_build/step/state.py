@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from llm_build.context import Context
 from llm_build.errors import CapacityError
 from llm_build.step.book import Book
-from llm_build.step.view import Sizes
 
 if TYPE_CHECKING:
-    from llm_build.interfaces import Cache
-    from llm_build.step.field import StateSpec
     from llm_build.step.pool import Pool
-    from llm_build.step.view import View
+    from llm_build.step.view import Sizes, View
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mark:
@@ -232,51 +228,10 @@ class State:
             yield from layer.values()
 
     def _index(self, rows: Sequence[int]) -> Tensor:
-        return torch.tensor(rows, dtype=torch.int64, device=self.lengths.device)
+        index, device = torch.tensor(rows, dtype=torch.int64), self.lengths.device
+        # a copy from pinned memory waits for nothing
+        return index.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else index.to(device)
 
     def _refuse_rows(self, what: str, rows: Sequence[int]) -> None:
         if rows and not 0 <= min(rows) <= max(rows) < self.rows:
             raise CapacityError(f"this state holds rows 0 to {self.rows - 1}; {what} of {sorted(rows)} arrived")
-
-
-def make_state(
-    model: Any,
-    rows: int,
-    capacity: int,
-    max_step: int | None = None,
-    memory: int = 0,
-    cache: Cache | str = "dense",
-) -> State:
-    """A state for `rows` conversations of at most `capacity` tokens, taking at most `max_step` tokens a row and call.
-
-    `memory` is the longest memory of a row, for models that read one. The state is allocated on the device of the
-    model's weights and in their dtype, laid out by `cache`: a module of that slot, or the name of a component. Where it
-    has a pool, all mixers draw on one. `max_step` is `capacity` unless given. Raises `CapacityError` for
-    sizes that are too small.
-    """
-    sizes = Sizes(rows=rows, capacity=capacity, max_step=capacity if max_step is None else max_step, memory=memory)
-    for name, least in (("rows", 1), ("capacity", 1), ("max_step", 1), ("memory", 0)):
-        if getattr(sizes, name) < least:
-            raise CapacityError(f"{name} must be at least {least}; {getattr(sizes, name)} arrived")
-    layout = _named(cache) if isinstance(cache, str) else cache
-    like = next(model.parameters())
-    # tensors born under inference mode could not be written outside of it
-    with torch.inference_mode(False):
-        view = _maker(layout, sizes, like)
-        views = [{name: view(spec) for name, spec in layer.items()} for layer in model.state_spec]
-        return State(views, sizes, like.device)
-
-
-def _maker(layout: Any, sizes: Sizes, like: Tensor) -> Callable[[StateSpec], View]:
-    """What allocates the storage of a mixer: the cache, or the pool that it makes for this state."""
-    if callable(getattr(layout, "pool", None)):
-        made: Callable[[StateSpec], View] = layout.pool(sizes, like).view
-        return made
-    return lambda spec: layout.view(spec, sizes, like)
-
-
-def _named(name: str) -> Cache:
-    from llm_build.registry import installed
-
-    cache: Cache = installed().config("cache", name)().build(Context())
-    return cache

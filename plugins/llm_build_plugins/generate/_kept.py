@@ -1,0 +1,49 @@
+"""The engine of one call, kept for the next: its state is there already, and its graphs are captured."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from llm_build_plugins.generate._quantised import weights_of
+
+if TYPE_CHECKING:
+    from llm_build import Sizes
+    from llm_build.interfaces import Tokenizer
+    from llm_build_plugins.generate._engine import Engine
+
+
+class Kept:
+    """One engine at most, until its model is gone or has other weights, or a larger one is asked for."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._model: weakref.ref[Any] | None = None
+        self._weights: list[tuple[int, int, int]] = []
+
+    def engine(self, model: Any, tokenizer: Tokenizer, sizes: Sizes, make: Callable[[], Engine]) -> Engine:
+        """One of at least these sizes. What is kept and does not do is let go before another is made."""
+        weights = weights_of(model)
+        if self._engine is not None and self._model is not None and self._model() is model:
+            if self._weights == weights and self._engine.tokenizer is tokenizer and _does(self._engine, sizes):
+                return self._engine
+        self.close()
+        own, self._engine = weakref.ref(self), make()
+
+        def forget(_: object) -> None:
+            if (kept := own()) is not None:
+                kept.close()
+
+        self._model, self._weights = weakref.ref(model, forget), weights
+        return self._engine
+
+    def close(self) -> None:
+        """Let go of it; whoever is still writing with it goes on."""
+        self._engine = self._model = None
+
+
+def _does(engine: Engine, sizes: Sizes) -> bool:
+    there = engine.rows, engine.capacity, engine.memory
+    wanted = sizes.rows, sizes.capacity, sizes.memory
+    return engine.sound and all(has >= needs for has, needs in zip(there, wanted, strict=True))

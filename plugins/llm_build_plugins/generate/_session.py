@@ -1,0 +1,94 @@
+"""Requests from outside: streams of pieces that are written together."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from llm_build import GenerationError, Piece
+
+if TYPE_CHECKING:
+    from llm_build import StateMemory
+    from llm_build_plugins.generate._engine import Engine
+    from llm_build_plugins.generate._request import Request
+
+
+class Session:
+    """A model that writes whatever is submitted, as many texts at once as there are rows; see `interfaces.Session`.
+
+    `request` makes one of (number, prompt, max_new, seed).
+    """
+
+    def __init__(self, model: Any, engine: Engine, request: Callable[..., Request]) -> None:
+        self._model, self._engine, self._request = model, engine, request
+        self._number = 0
+
+    @property
+    def memory(self) -> StateMemory:
+        return self._engine.takes
+
+    def submit(self, prompt: str, *, max_new: int | None = None, seed: int = 0) -> Stream:
+        """The pieces of a text as they come; whoever takes one moves all others on."""
+        request = self._request(self._number, prompt, max_new, seed)
+        self._refuse(request)
+        self._number += 1
+        self._engine.submit(request)
+        return Stream(self._model, self._engine, request)
+
+    def _refuse(self, request: Request) -> None:
+        for what, needed, there in (
+            ("a prompt and what is written after it", len(request.tokens) + request.most, self._engine.capacity),
+            ("a source", len(request.source), self._engine.memory),
+        ):
+            if needed > there:
+                raise GenerationError(
+                    f"{what} must fit into the {there:_} tokens that this session holds of a text; {needed:_} are asked "
+                    f"for: shorten the prompt, give a smaller max_new, or open the session with capacity={needed}"
+                )
+
+
+class Stream(Iterator[Piece]):
+    """What is written for one request. Closed, or dropped, before its end it gives its row back."""
+
+    def __init__(self, model: Any, engine: Engine, request: Request) -> None:
+        self._model, self._engine, self._request = model, engine, request
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Piece:
+        while not self._request.pieces:
+            if self._request.done:
+                raise StopIteration
+            self._engine.step()
+        return self._request.pieces.popleft()
+
+    def close(self) -> None:
+        """Nothing more is wanted."""
+        self._engine.drop(self._request)
+        self._request.pieces.clear()
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            self.close()
+
+
+def together(model: Any, engine: Engine, requests: Sequence[Request], pieces: deque[Piece]) -> Iterator[Piece]:
+    """The pieces of all requests, which come in one queue, in the order in which they come."""
+    for each in requests:
+        engine.submit(each)
+    left = len(requests)
+    try:
+        while left:
+            if not pieces:
+                engine.step()
+                continue
+            piece = pieces.popleft()
+            left -= piece.finish is not None
+            yield piece
+    finally:
+        for each in requests:
+            engine.drop(each)
+        del model  # it was held as long as it writes

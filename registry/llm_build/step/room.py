@@ -1,0 +1,43 @@
+"""What a state takes of a device's memory, beside what is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llm_build.devices import GIB
+from llm_build.errors import GenerationError
+from llm_build.step.view import Sizes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateMemory:
+    """Bytes on a device, before a state is allocated: of the model's weights, which are there, of the state, and free.
+
+    As text it is a line for people.
+    """
+
+    device: str
+    weights: int
+    state: int
+    free: float
+    sizes: Sizes
+
+    def refuse(self) -> None:
+        """Raises `GenerationError` with the figures where the state does not fit into what is free."""
+        if self.state > self.free:
+            raise GenerationError(
+                f"what a model keeps of its texts must fit into the memory that is free: {self}. Write fewer texts at "
+                "a time (--set generate.rows=8), shorter ones (--max-new, or the capacity of a session), or keep them "
+                "in fewer bytes (--set generate.cache.codec=int8)"
+            )
+
+    def __str__(self) -> str:
+        texts = "one text" if self.sizes.rows == 1 else f"{self.sizes.rows:_} texts"
+        return (
+            f"{texts} of at most {self.sizes.capacity:_} tokens take {_size(self.state)} on {self.device}, where "
+            f"{_size(self.free)} are free; the weights are {_size(self.weights)}"
+        )
+
+
+def _size(count: float) -> str:
+    return f"{count / GIB:_.1f} GiB" if count >= GIB / 10 else f"{count / 2**20:_.1f} MiB"
