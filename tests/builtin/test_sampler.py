@@ -128,8 +128,7 @@ def draw(
 ) -> Draw:
     tokenizer: Any = SimpleNamespace(vocab_size=entries or vocab, pad=pad, eos=eos)
     made = Draw(config.build(Context()), tokenizer, vocab, len(seeds), torch.device("cpu"))
-    for row, seed in enumerate(seeds):
-        made.begin(row, seed, [])
+    made.begin(range(len(seeds)), seeds, [[]] * len(seeds))
     return made
 
 
@@ -188,8 +187,7 @@ def test_a_token_that_is_padding_and_the_end_can_be_drawn() -> None:
 
 def test_what_was_seen_is_penalised() -> None:
     source = draw(generate.greedy(repetition=2), 4, [0, 0])
-    for row, prompt in enumerate([[3], [1]]):
-        source.begin(row, 0, prompt)
+    source.begin([0, 1], [0, 0], [[3], [1]])
     logits = torch.tensor([[0.0, 1.0, 0.0, 1.5]] * 2)
     assert drawn(source, logits).tolist() == [[1], [3]]
     assert drawn(source, logits).tolist() == [[3], [3]]
