@@ -92,13 +92,12 @@ class Side:
         return self.shape.new * self.shape.batch / self.write().whole
 
 
-def settings(mode: str, quantizer: str | None, tiny: bool, **generate: int) -> list[str]:
+def settings(mode: str, quantizer: str | None, tiny: bool) -> list[str]:
     """What `--set` would say of a way to write."""
     found = [*TINY] * tiny + [f"generate.capture={str(mode != 'eager').lower()}"]
     if mode == "compile" or "compile" in field_specs(installed().config("generator", "decode")):
         found.append(f"generate.compile={str(mode == 'compile').lower()}")
-    found += [] if quantizer is None else [f"generate.quantizer={quantizer}"]
-    return found + [f"generate.{name}={value}" for name, value in generate.items()]
+    return found + ([] if quantizer is None else [f"generate.quantizer={quantizer}"])
 
 
 def side(
@@ -111,11 +110,11 @@ def side(
     tiny: bool = False,
     shape: Shape | None = None,
     model: Any = None,
-    rows: int = 64,
+    sets: Sequence[str] = (),
 ) -> Side:
-    """A side with weights of its own, drawn on the device, or with those of `model`."""
+    """A side with weights drawn on the device, or with those of `model`; `sets` changes its spec further."""
     use_differential(name)
-    spec: Any = resolve(load(SHAPES / f"{name}.llm", settings(mode, quantizer, tiny, rows=rows)), Context())
+    spec: Any = resolve(load(SHAPES / f"{name}.llm", [*settings(mode, quantizer, tiny), *sets]), Context())
     if model is None:
         begun = time.perf_counter()
         model = quantised(spec, build(spec, device=compute.device, dtype=compute.dtype, seed=compute.seed).eval())

@@ -48,7 +48,7 @@ def fraction(args: argparse.Namespace, compute: Compute) -> list[bool]:
     verdicts, model, rate = [], None, rate_of(compute)
     for batch in map(int, args.batch.split(",")):
         shape = Shape(prompt=PROMPT, new=NEW, batch=batch)
-        one = side(args.shape, compute, rate, **way(args), shape=shape, model=model, rows=batch)
+        one = side(args.shape, compute, rate, **way(args), shape=shape, model=model, sets=[f"generate.rows={batch}"])
         model = one.model
         cold = one.write()
         print(f"{one.name}, batch {batch}: the first text took {cold.whole:.1f} s, its first token {cold.first:.2f} s")
@@ -91,7 +91,8 @@ def modes(args: argparse.Namespace, compute: Compute) -> list[bool]:
 
 def in_turn(one: Side, other: Side) -> tuple[list[float], list[float]]:
     """Both warmed up, then five repeats of each."""
-    one.write(), other.write()
+    one.write()
+    other.write()
     return alternate(one.rate, other.rate)
 
 
