@@ -15,6 +15,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from llm_build.assemble import build as build
+    from llm_build.attend import InOrder as InOrder
     from llm_build.checkpoint import load_weights as load_weights
     from llm_build.checkpoint import save_weights as save_weights
     from llm_build.components import UNSET as UNSET
@@ -92,6 +93,7 @@ hookimpl = pluggy.HookimplMarker("llm_build")
 
 _HOME = {
     "llm_build.assemble": ["build"],
+    "llm_build.attend": ["InOrder"],
     "llm_build.checkpoint": ["load_weights", "save_weights"],
     "llm_build.components": [
         *["UNSET", "Config", "Problem", "Share", "component", "id_of", "can", "divided", "divisors"],

@@ -64,15 +64,17 @@ class Keeper(nn.Module):
         self.state_spec = [{"mixer": spec} for spec in specs]
         self.weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
 
-    def feed(self, state: State, new: Mapping[str, Tensor], counts: Sequence[int]) -> list[Any]:
-        """Give every mixer the first counts[b] of new [B, T, …] → what each reads: (fields, k_index)."""
+    def feed(
+        self, state: State, new: Mapping[str, Tensor], counts: Sequence[int], way: str = "extend"
+    ) -> list[Any]:
+        """Give every mixer the first counts[b] of new [B, T, …] → what each is given back: (fields, k_index)."""
         count = torch.tensor(counts)
         state.reserve(counts)
         with torch.no_grad():
             step = Step.begin(torch.zeros(next(iter(new.values())).shape[:2], dtype=torch.int64), state, count=count)
         parts: list[Any] = [step.at(number).at("mixer") for number in range(len(self.state_spec))]
         read = [
-            part.view.extend({name: each for name, each in new.items() if name in layer["mixer"]}, part)
+            getattr(part.view, way)({name: each for name, each in new.items() if name in layer["mixer"]}, part)
             for part, layer in zip(parts, self.state_spec, strict=True)
         ]
         state.advance(count)

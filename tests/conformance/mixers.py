@@ -147,7 +147,6 @@ class Short(Cache):
     class kind(DenseView):
         def __init__(self, spec: StateSpec, sizes: Sizes, like: Tensor, codec: Any) -> None:
             super().__init__(spec, sizes, like, codec)
-            self.place = self.place[:64]
             self.cells = {name: each[:, : sizes.capacity + 1] for name, each in self.cells.items()}
 
         def extend(self, new: Any, step: Step) -> tuple[dict[str, Tensor], Tensor]:

@@ -95,11 +95,16 @@ class LatentAttention(nn.Module):
         """The same: (q · K c) = (Kᵀ q) · c for a latent c, and Σ weight · V c = V Σ weight · c."""
         keys, values = self.kv_up.split((self.nope, self.v), dim=1)  # [H, N, R], [H, V, R]
         q = torch.cat((torch.einsum("bthn,hnr->bthr", still, keys).to(turning.dtype), turning), dim=-1)
-        latents = self._attend(q, stored, step, both)[..., : self.rank]
+        # the sum of the rotary parts is left out afterwards: keys and values are one, which is read once and not copied
+        latents = self._attend(q, stored, step)[..., : self.rank]
         return torch.einsum("bthr,hvr->bthv", latents, values)
 
     def _attend(
-        self, q: Tensor, stored: Tensor, step: Step, expand: Callable[[Tensor], tuple[Tensor, Tensor]]
+        self,
+        q: Tensor,
+        stored: Tensor,
+        step: Step,
+        expand: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
     ) -> Tensor:
         return step.attend(
             q,
@@ -118,9 +123,3 @@ class LatentAttention(nn.Module):
         made = linear(latent.squeeze(2), self.kv_up.flatten(0, 1)).unflatten(-1, (self.heads, -1))
         keys, values = made.split((self.nope, self.v), dim=-1)
         return torch.cat((keys, shared.expand(-1, -1, self.heads, -1).to(keys.dtype)), dim=-1), values
-
-
-def both(stored: Tensor) -> tuple[Tensor, Tensor]:
-    """What is stored is the key and the value of all heads. The sum of the rotary parts is left out afterwards:
-    kernels are faster where keys and values are as wide, and nothing is copied."""
-    return stored, stored

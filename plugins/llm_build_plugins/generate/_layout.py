@@ -4,6 +4,7 @@ S cells that may be read."""
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import replace
@@ -14,14 +15,14 @@ from torch import Tensor
 from llm_build import View, narrowed
 
 if TYPE_CHECKING:
-    from llm_build import Field, Sizes, StateSpec
+    from llm_build import Field, InOrder, Sizes, StateSpec, Step
     from llm_build.interfaces import Codec
 
 
 class Layout(View):
     """A view whose token fields are stored in planes: one or more tensors a field, named by it and a suffix.
 
-    Subclasses allocate `cells` {plane: [B, …]} by `zeros`, row by row unless they say otherwise.
+    Subclasses allocate `cells` {plane: [B, …]} by `zeros`, row by row unless they say otherwise, and `write` them.
     """
 
     cells: Mapping[str, Tensor]
@@ -35,6 +36,26 @@ class Layout(View):
             if field.per == "token"
         }
         self.planes = {name: codec.planes(field) for name, field in self.fields.items()}
+        self.is_plain = {name: self.planes[name] == {"": field} for name, field in self.fields.items()}
+
+    @abstractmethod
+    def write(self, planes: Mapping[str, Tensor], step: Step) -> InOrder:
+        """Write {plane: [B, T, …]} into `cells` at `step.index`, nothing where that is -1 → where places lie."""
+
+    def extend(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor]:
+        planes = self.encoded(new)
+        where = self.write(planes, step)
+        read, k_index = where.read({plane: self.cells[plane] for plane in planes}, step.index)
+        return self.decoded(read, new), k_index
+
+    def store(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor | InOrder]:
+        """Cells where they lie; of a codec with planes of its own, a copy of what is in use."""
+        planes = self.encoded(new)
+        where = self.write(planes, step)
+        kept = {plane: self.cells[plane] for plane in planes}
+        if not all(self.is_plain[name] for name in new):
+            kept, where = where.rows(kept)
+        return self.decoded(kept, new), where
 
     def range(self, start: int, stop: int) -> Self:
         """A copy whose tensors are narrowed. Subclasses narrow what they have beside the cells."""

@@ -1,6 +1,6 @@
 """A ring: what is read of the latest tokens alone is kept of no others.
 
-Legend: B rows, T new positions, N cells of a row, S cells that may be read.
+Legend: B rows, T new positions, N cells of a row.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
+from llm_build import InOrder
 from llm_build_plugins.generate._layout import Layout
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ def is_ring(spec: StateSpec, sizes: Sizes) -> bool:
 class RingView(Layout):
     """N = reach + max_step - 1 cells a row: place p lies in cell p mod N. One more takes what is no token, unread.
 
-    Old and new tokens are read together, and only then are the new ones written. The slack of max_step - 1 cells holds
-    what is still needed where a whole step is rejected.
+    New tokens are written before anything is read. The slack of max_step - 1 cells holds what the first of them still
+    reads, and what is needed again where a whole step is rejected.
     """
 
     def __init__(self, spec: StateSpec, sizes: Sizes, like: Tensor, codec: Codec) -> None:
@@ -48,7 +49,6 @@ class RingView(Layout):
         self.reach, self.slack = reach, sizes.max_step
         self.size = reach + sizes.max_step - 1
         self.row = torch.arange(sizes.rows, device=like.device)[:, None]
-        self.cell = torch.arange(self.size, device=like.device)
         self.cells = self.zeros(sizes.rows, self.size + 1, like=like)
 
     def range(self, start: int, stop: int) -> Self:
@@ -56,18 +56,9 @@ class RingView(Layout):
         made.row = self.row[: stop - start]
         return made
 
-    def extend(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor]:
-        used, planes = min(step.span, self.size), self.encoded(new)
-        read = {name: torch.cat((self.cells[name][:, :used], value), 1) for name, value in planes.items()}
-        k_index = torch.cat((self._places(step, used), step.index), 1)
+    def write(self, planes: Mapping[str, Tensor], step: Step) -> InOrder:
         cell = torch.where(step.index < 0, self.size, step.index % self.size)
         for name, value in planes.items():
             self.cells[name][self.row, cell] = value
-        return self.decoded(read, new), k_index
-
-    def _places(self, step: Step, used: int) -> Tensor:
-        """The place [B, used] of what each cell held before this call, -1 where nothing will be read."""
         assert step.lengths is not None, "a view comes with a state, and a state has lengths"
-        old = (step.lengths - (step.index.shape[1] if step.count is None else step.count))[:, None]
-        place = old - 1 - (old - 1 - self.cell[:used]) % self.size
-        return torch.where((place >= 0) & (place > old - self.reach), place, -1)
+        return InOrder(lengths=step.lengths, span=step.span, ring=self.size, reach=self.reach)

@@ -49,7 +49,9 @@ class Decode:
         ]
         return self._pieces(model, tokenizer, requests, pieces)
 
-    def open(self, model: Any, tokenizer: Tokenizer, *, rows: int | None = None, capacity: int | None = None) -> Session:
+    def open(
+        self, model: Any, tokenizer: Tokenizer, *, rows: int | None = None, capacity: int | None = None
+    ) -> Session:
         """Make room for requests; see `ServingGenerator`."""
         model = self.quantised.of(model)
         longest = model.context if capacity is None else min(capacity, model.context)

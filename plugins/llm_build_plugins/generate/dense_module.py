@@ -1,4 +1,4 @@
-"""The dense cache: cell j of a row holds its token j. Legend: B rows, T new positions, S cells that may be read."""
+"""The dense cache: cell j of a row holds its token j. Legend: B rows, T new positions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
+from llm_build import InOrder
 from llm_build_plugins.generate._layout import Layout, token_bytes
 from llm_build_plugins.generate._ring import RingView, is_ring
 
@@ -37,7 +38,6 @@ class DenseView(Layout):
     def __init__(self, spec: StateSpec, sizes: Sizes, like: Tensor, codec: Codec) -> None:
         super().__init__(spec, sizes, like, codec)
         self.row = torch.arange(sizes.rows, device=like.device)[:, None]
-        self.place = torch.arange(sizes.capacity, device=like.device)
         self.cells = self.zeros(sizes.rows, sizes.capacity + 1, like=like)
 
     def range(self, start: int, stop: int) -> Self:
@@ -45,11 +45,8 @@ class DenseView(Layout):
         made.row = self.row[: stop - start]
         return made
 
-    def extend(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor]:
-        read = {}
-        for name, value in self.encoded(new).items():
+    def write(self, planes: Mapping[str, Tensor], step: Step) -> InOrder:
+        for name, value in planes.items():
             self.cells[name][self.row, step.index] = value
-            read[name] = self.cells[name][:, : step.span]
         assert step.lengths is not None, "a view comes with a state, and a state has lengths"
-        place = self.place[: step.span]
-        return self.decoded(read, new), torch.where(place < step.lengths[:, None], place, -1)
+        return InOrder(lengths=step.lengths, span=step.span)

@@ -1,6 +1,6 @@
 """The paged cache: token p of a row lies in page p // page of those that it has.
 
-Legend: B rows, T new positions, S cells that may be read.
+Legend: B rows, T new positions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
-from llm_build import Pool
+from llm_build import InOrder, Pool
 from llm_build_plugins.generate._layout import Layout, token_bytes
 from llm_build_plugins.generate._pages import Ledger
 from llm_build_plugins.generate._ring import RingView, is_ring
@@ -58,7 +58,6 @@ class PagePool(Pool):
         self.empty, self.spill = self.ledger.total, self.ledger.total + 1
         self._known = torch.full((sizes.rows, longest), self.empty)
         self.table = self._known.to(like.device, copy=True)
-        self.place = torch.arange(longest * page, device=like.device)
         self._sizes, self._like, self._codec = sizes, like, codec
         self._cells: list[Tensor] = []
 
@@ -92,7 +91,7 @@ class PagePool(Pool):
 
     def tensors(self) -> Iterator[Tensor]:
         """What lies on the device; the host keeps a copy of the table."""
-        yield from (self.table, self.place, *self._cells)
+        yield from (self.table, *self._cells)
 
     def _clear(self, pages: Sequence[int]) -> None:
         """Zero pages that nobody has: what is not a number would pass through the masks of the next who has them."""
@@ -129,16 +128,12 @@ class PagedView(Layout):
         made.cells, made.pages = self.cells, self.pages.range(start, stop)
         return made
 
-    def extend(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor]:
-        used = self.pages.table[:, : -(-step.span // self.pages.page)]
+    def write(self, planes: Mapping[str, Tensor], step: Step) -> InOrder:
         to, cell = self._cells_of(step.index)
-        read = {}
-        for name, value in self.encoded(new).items():
+        for name, value in planes.items():
             self.cells[name][to, cell] = value
-            read[name] = self.cells[name][used].flatten(1, 2)
         assert step.lengths is not None, "a view comes with a state, and a state has lengths"
-        place = self.pages.place[: used.shape[1] * self.pages.page]
-        return self.decoded(read, new), torch.where(place < step.lengths[:, None], place, -1)
+        return InOrder(lengths=step.lengths, span=step.span, table=self.pages.table)
 
     def _cells_of(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The page and the cell in it [B, T] of every place; what has none goes where it spoils nobody."""

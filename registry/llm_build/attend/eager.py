@@ -14,7 +14,8 @@ from llm_build.attend.visible import bias_of, visible
 
 
 def eager(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> Tensor:
-    """q [B, T, H, E], k [B, S, K, E], v [B, S, K, Ev] → [B, T, H, Ev]. In float32 or wider where autocast lets it."""
+    """q [B, T, H, E], k and v [B, S, K, …] or as kept → [B, T, H, Ev]. In float32 or wider where autocast lets it."""
+    k, v, places = places.read(k, v)
     wide = torch.promote_types(q.dtype, torch.float32)
     heads, kv_heads = q.shape[2], k.shape[2]
     grouped = q.unflatten(2, (kv_heads, heads // kv_heads))

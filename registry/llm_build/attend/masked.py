@@ -16,7 +16,8 @@ from llm_build.attend.widths import one_width
 
 
 def masked(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> Tensor:
-    """q [B, T, H, E], k [B, S, K, E], v [B, S, K, Ev] → [B, T, H, Ev]; zeros where a query sees nothing."""
+    """q [B, T, H, E], k and v [B, S, K, …] or as kept → [B, T, H, Ev]; zeros where a query sees nothing."""
+    k, v, places = places.read(k, v)
     queries, heads, kv_heads = q.shape[1], q.shape[2], k.shape[2]
     group = heads // kv_heads
     seen, blind = visible(places, options), None

@@ -9,7 +9,7 @@ from llm_build.attend.options import Options, Places
 
 def visible(places: Places, options: Options) -> Tensor:
     """bool [B, T, S]: both are tokens, and causality, window, documents and mask allow it."""
-    q, k = places.q_index[:, :, None], places.k_index[:, None, :]
+    q, k = places.q_index[:, :, None], places.index()[:, None, :]
     # with causality a query that is no token, at -1, sees no token by itself
     seen = (k >= 0) & ((k <= q) if options.causal else (q >= 0))
     if options.window is not None:
@@ -28,5 +28,6 @@ def bias_of(places: Places, options: Options, heads: int) -> Tensor | None:
     if options.bias is None:
         return None
     rows, queries = places.q_index.shape
-    bias = options.bias(places.q_index[:, :, None], places.k_index[:, None, :])
-    return bias.expand(rows, heads, queries, places.k_index.shape[1])
+    k_index = places.index()
+    bias = options.bias(places.q_index[:, :, None], k_index[:, None, :])
+    return bias.expand(rows, heads, queries, k_index.shape[1])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llm_build.step.pool import Pool
     from llm_build.step.view import Sizes, View
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Mark:
     """A place to come back to: the length of every row, and what was kept per sequence."""

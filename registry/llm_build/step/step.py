@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from llm_build.attend import Options, Places, attend
+from llm_build.attend import InOrder, Options, Places, attend
 from llm_build.errors import CapacityError, GenerationError
 from llm_build.step.view import View
 
@@ -139,7 +139,13 @@ class Step:
         """
         new = {name: each for name, each in (("k", k), ("v", v)) if each is not None}
         stored, places = self._memory(new) if source == "memory" else self._tokens(new)
-        keys, values = expand(*stored.values()) if expand else (stored["k"], stored.get("v", stored["k"]))
+        if expand is not None:
+            if isinstance(places.k_index, InOrder):
+                stored, where = places.k_index.rows(stored)
+                places = replace(places, k_index=where)
+            keys, values = expand(*stored.values())
+        else:
+            keys, values = stored["k"], stored.get("v", stored["k"])
         options = Options(
             causal=causal and source == "tokens",
             window=window,
@@ -154,9 +160,9 @@ class Step:
 
     def _tokens(self, new: dict[str, Tensor]) -> tuple[dict[str, Tensor], Places]:
         """What the row has stored, new tokens included, and where it stands."""
-        k_index = self.index
+        k_index: Tensor | InOrder = self.index
         if isinstance(self.view, View):
-            new, k_index = self.view.extend(new, self)
+            new, k_index = self.view.store(new, self)
         padded = self.count is not None
         return new, Places(
             q_index=self.index, k_index=k_index, documents=self.documents, plain=self.plain, padded=padded
@@ -172,9 +178,12 @@ class Step:
         elif not new:
             raise GenerationError("this model reads a memory; none arrived: pass memory=model.encode(source)")
         k = next(iter(new.values()))
-        place = torch.arange(k.shape[1], device=k.device).expand(k.shape[:2])
         lengths = self.memory_lengths
-        k_index = place if lengths is None else torch.where(place < lengths[:, None], place, -1)
+        k_index: Tensor | InOrder
+        if lengths is None:
+            k_index = torch.arange(k.shape[1], device=k.device).expand(k.shape[:2])
+        else:
+            k_index = InOrder(lengths=lengths, span=k.shape[1])
         whole = lengths is None and self.count is None
         return new, Places(q_index=self.index, k_index=k_index, plain=whole, padded=not whole)
 

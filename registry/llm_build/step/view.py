@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from llm_build.attend import InOrder
     from llm_build.step.field import StateSpec
     from llm_build.step.pool import Pool
     from llm_build.step.step import Step
@@ -53,6 +54,15 @@ class View(ABC):
         A token whose index is -1 is not stored. k_index is each cell's place in the sequence, -1 where it is empty, in
         any order.
         """
+
+    def store(self, new: Mapping[str, Tensor], step: Step) -> tuple[dict[str, Tensor], Tensor | InOrder]:
+        """Store `new` {name: [B, T, …]} as `extend` does, for a kernel that reads cells where they lie.
+
+        A view with cells in the order of their places gives {name: all that it keeps} and `InOrder`, which says where a
+        place lies. Then nothing is copied, nothing depends on the host's `step.span`, and what is read follows lengths
+        on the device. Any other view gives what `extend` gives.
+        """
+        return self.extend(new, step)
 
     @abstractmethod
     def reset_cells(self, rows: Tensor) -> None:
