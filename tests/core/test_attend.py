@@ -104,7 +104,7 @@ def test_fused_agrees_with_the_reference_gradients_too(scene: Scene, causal: boo
 @given(scenes(plain=True), st.booleans())
 def test_fused_agrees_where_sdpa_takes_no_grouped_heads(scene: Scene, causal: bool) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused_file, "shares_keys", lambda _: False)
+        patch.setattr(fused_file, "shares_keys", lambda *_: False)
         assert_agree(fused, scene, Options(causal=causal))
 
 
@@ -256,7 +256,8 @@ PLAIN = Places(q_index=torch.zeros(1, 1).long(), k_index=torch.zeros(1, 1).long(
     ],
 )
 def test_the_choice_rests_on_what_is_asked(places: Places, options: Options, kernel: Any) -> None:
-    assert choose(places, options)[0] is kernel
+    x = torch.zeros(1, 1, 1, 2)
+    assert choose(x, x, x, places, options)[0] is kernel
 
 
 def test_the_choice_is_logged_once_and_a_slow_one_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -293,5 +294,5 @@ def test_grouped_heads_never_repeat_keys_on_a_gpu_in_float32() -> None:
         def __init__(self, dtype: torch.dtype) -> None:
             self.dtype = dtype
 
-    assert fused_file.shares_keys(OnGpu(torch.bfloat16))
-    assert not fused_file.shares_keys(OnGpu(torch.float32))
+    assert fused_file.shares_keys(OnGpu(torch.bfloat16), OnGpu(torch.bfloat16))
+    assert not fused_file.shares_keys(OnGpu(torch.float32), OnGpu(torch.float32))

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from llm_build.attend.eager import eager
-from llm_build.attend.fused import fused
+from llm_build.attend.flash import flash, flash_lacks
+from llm_build.attend.fused import fused, fused_lacks, materialises
 from llm_build.attend.masked import masked
 from llm_build.attend.options import Options, Places
+from llm_build.attend.split import split, split_lacks
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Places, Options], Tensor]
 
@@ -35,23 +37,29 @@ _told: ContextVar[Callable[[Choice], None] | None] = ContextVar("told", default=
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> Tensor:
-    """q [B, T, H, E], k [B, S, K, E], v [B, S, K, Ev] → [B, T, H, Ev], by the fastest kernel that has every option."""
-    kernel, why, slow = choose(places, options, q.device.type)
+    """q [B, T, H, E], k [B, S, K, E], v [B, S, K, Ev] → [B, T, H, Ev], by the fastest kernel that has every option.
+
+    Where `places.k_index` is `InOrder`, k and v are what is kept, as it says.
+    """
+    kernel, why, slow = choose(q, k, v, places, options)
     report(kernel.__name__, why, slow)
     return kernel(q, k, v, places, options)
 
 
-def choose(places: Places, options: Options, device: str = "") -> tuple[Kernel, str, bool]:
-    """The kernel, why it was chosen, and whether it is slow where another would not be."""
-    if options.sinks is not None:
-        return eager, "SDPA has no sinks", True
-    if options.softcap is not None:
-        return eager, "SDPA has no softcap", True
-    if places.plain and options.window is None and options.bias is None and options.mask is None:
-        if options.dropout and device == "cpu":
-            return fused, "SDPA has no fused kernel with dropout on a CPU", True
-        return fused, "whole sequences, no mask but causality", False
-    return masked, "a state, padding, documents, a window, a mask or a bias", False
+def choose(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> tuple[Kernel, str, bool]:
+    """The first kernel that lacks nothing, why it was chosen, and whether it is slow where another would not be."""
+    asked = (q, k, v, places, options)
+    if not fused_lacks(*asked):
+        reference = materialises(q, v, options.dropout, masked=False)
+        return fused, reference or "whole sequences, no mask but causality", bool(reference)
+    if not split_lacks(*asked):
+        return split, "the length in use, split over keys", False
+    if not flash_lacks(*asked):
+        return flash, "many queries over what is stored, in order", False
+    if options.sinks is not None or options.softcap is not None:
+        return eager, f"SDPA has no {'sinks' if options.sinks is not None else 'softcap'}", True
+    reference = materialises(q, v, options.dropout, masked=True)
+    return masked, reference or "a state, padding, documents, a window, a mask or a bias", bool(reference)
 
 
 @contextmanager
