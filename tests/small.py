@@ -20,7 +20,7 @@ model = decoder {{
   context = {context}
   dropout = {dropout}
   position = rope
-  layers = 2 * block {{ norm = rms, attention = gqa {{ heads = 4, kv_heads = 2 }}, ffn = swiglu {{ hidden = 32 }} }}
+  layers = 2 * block {{ norm = rms, attention = gqa {{ heads = 4, kv_heads = 2{mask} }}, ffn = swiglu {{ hidden = 32 }} }}
   norm = rms
   head = linear {{ tie = {tie}, bias = {bias} }}
 }}
@@ -41,6 +41,7 @@ def spec_text(
     sampler: str = "greedy",
     length: str = "steps = 6, batch = 4",
     lr: str = "1e-2",
+    window: int | None = None,
 ) -> str:
     """The text of the spec; `data` is a folder of .txt files."""
     return SPEC.format(
@@ -53,6 +54,7 @@ def spec_text(
         sampler=sampler,
         length=length,
         lr=lr,
+        mask="" if window is None else f", mask = sliding {{ window = {window} }}",
     )
 
 

@@ -11,24 +11,27 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_build import Piece
+from llm_build import Context, GenerationError, Piece
 from llm_build_plugins.generate._engine import Engine
+from llm_build_plugins.generate._groups import bucket, together
 from llm_build_plugins.generate._noise import waits
 from llm_build_plugins.generate._request import Request
 from llm_build_plugins.generate._session import Stream
+from tests.builtin.caches import CACHES, caches
 from tests.laws import law
 from tests.small import small_model, small_part, small_tokenizer
 
 TOKENIZER = small_tokenizer()
-MODELS = [small_model(seed=seed, scale=30) for seed in range(2)]
+MODELS = [small_model(seed=0, scale=30), small_model(seed=1, scale=30, window=3)]
 SAMPLER = "top_p { p = 0.9, temperature = 2, repetition = 1.2 }"
 WRITER = small_part("generate", sampler=SAMPLER)
 NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 PROMPTS = st.text(alphabet="adefl(: \n", min_size=1, max_size=9)
 
 
-def engine(model: Any, rows: int, chunk: int = 16) -> Engine:
-    return Engine(model, TOKENIZER, WRITER.sampler, WRITER.cache, rows=rows, capacity=16, chunk=chunk)
+def engine(model: Any, rows: int, chunk: int = 16, cache: str = "dense-raw") -> Engine:
+    layout = CACHES[cache].build(Context())
+    return Engine(model, TOKENIZER, WRITER.sampler, layout, rows=rows, capacity=16, chunk=chunk)
 
 
 def request(prompt: str, most: int, seed: int) -> Request:
@@ -36,8 +39,8 @@ def request(prompt: str, most: int, seed: int) -> Request:
     return Request.of(TOKENIZER, 0, tokens, (), min(most, 16 - len(tokens)), seed)
 
 
-def alone(model: Any, prompt: str, most: int, seed: int) -> list[int]:
-    return tokens_of(submitted(model, engine(model, 1), request(prompt, most, seed)))
+def alone(model: Any, cache: str, prompt: str, most: int, seed: int) -> list[int]:
+    return tokens_of(submitted(model, engine(model, 1, cache=cache), request(prompt, most, seed)))
 
 
 def submitted(model: Any, running: Engine, wanted: Request) -> Stream:
@@ -52,22 +55,107 @@ def tokens_of(pieces: Any) -> list[int]:
 @law
 @given(
     st.sampled_from(MODELS),
-    st.lists(st.tuples(PROMPTS, st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6),
-    st.integers(1, 3),
+    caches,
+    st.lists(st.tuples(PROMPTS, st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=9),
+    st.integers(1, 6),
     st.integers(1, 5),
     st.data(),
 )
 def test_each_text_is_what_it_is_alone(
-    model: Any, wanted: list[tuple[str, int, int]], rows: int, chunk: int, data: st.DataObject
+    model: Any, cache: str, wanted: list[tuple[str, int, int]], rows: int, chunk: int, data: st.DataObject
 ) -> None:
-    """Requests arrive at any time, wait for a row, and read their prompts in chunks of any length."""
-    running, streams = engine(model, rows, chunk), []
-    for each in wanted:
-        streams.append(submitted(model, running, request(*each)))
+    """Requests arrive and are dropped at any time, wait for a row, move to another, and read in chunks of any length."""
+    running, streams = engine(model, rows, chunk, cache), {}
+    for number, each in enumerate(wanted):
+        streams[number] = submitted(model, running, request(*each))
         for _ in range(data.draw(st.integers(0, 4))):
             running.step()
-    assert [tokens_of(each) for each in streams] == [alone(model, *each) for each in wanted]
-    assert not running.step()
+        if data.draw(st.integers(0, 4)) == 0:
+            del streams[data.draw(st.sampled_from(sorted(streams)))]
+        if not streams:
+            break
+    found = {number: tokens_of(streams[number]) for number in data.draw(st.permutations(sorted(streams)))}
+    assert found == {number: alone(model, cache, *wanted[number]) for number in found}
+    while running.step():
+        pass
+    assert running._held == [None] * rows
+    assert running.writing.state.lengths.tolist() == [0] * rows
+
+
+def test_rows_in_use_are_the_first_and_a_step_takes_the_bucket_that_holds_them() -> None:
+    """Two of six texts go on behind the others: they move to the front, and a step takes two rows."""
+    running, shapes = engine(MODELS[0], 6), []
+    handle = MODELS[0].head.register_forward_pre_hook(lambda _, args: shapes.append(len(args[0])))
+    streams = [submitted(MODELS[0], running, request("a", most, seed=9)) for most in (2, 2, 2, 2, 6, 6)]
+    found = [tokens_of(each) for each in streams]
+    handle.remove()
+    assert shapes == [6, 6, 2, 2, 2, 2]
+    assert found == [alone(MODELS[0], "dense-raw", "a", most, 9) for most in (2, 2, 2, 2, 6, 6)]
+    assert [bucket(rows, 200) for rows in (1, 3, 33, 65, 97, 129, 193)] == [1, 4, 64, 96, 128, 192, 200]
+
+
+def test_prompts_that_come_together_are_read_together_and_alone() -> None:
+    """Beside a text that is being written: its row is not in their call, and none of theirs is padding."""
+    running, calls = engine(MODELS[0], 8), []
+    going = submitted(MODELS[0], running, request("a", 9, seed=0))
+    next(going)
+    hidden = MODELS[0].hidden
+
+    def spy(tokens: Any, state: Any, *, count: Any, **rest: Any) -> Any:
+        calls.append((tuple(tokens.shape), count is None))
+        return hidden(tokens, state, count=count, **rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MODELS[0], "hidden", spy)
+        joining = [submitted(MODELS[0], running, request("de", 2, seed)) for seed in range(2)]
+        next(joining[0])
+        running.step()
+    length = len(TOKENIZER.encode("de"))
+    # they take turns with the text that is there already
+    assert calls == [((1, 1), False), ((2, length), True), ((4, 1), False)]
+
+
+def test_long_prompts_and_texts_take_turns() -> None:
+    running, calls = engine(MODELS[0], 2, chunk=2), []
+    handle = MODELS[0].embedding.register_forward_pre_hook(lambda _, args: calls.append(args[0].shape[1]))
+    texts = [submitted(MODELS[0], running, request(prompt, 8, 0)) for prompt in ("a", "aeaeae")]
+    for _ in range(6):
+        running.step()
+    handle.remove()
+    assert calls == [2, 1, 2, 1, 2, 1]
+    assert all(not each._request.done for each in texts)
+
+
+@law
+@given(st.lists(st.integers(1, 3_000), min_size=1, max_size=40), st.integers(1, 2_048))
+def test_a_call_reads_as_many_prompts_as_are_worth_it(lengths: list[int], chunk: int) -> None:
+    taken = together(sorted(lengths), chunk)
+    fed = [min(each, chunk) for each in sorted(lengths)[:taken]]
+    total = max(fed) * taken
+    assert 1 <= taken <= len(lengths)
+    assert taken == 1 or (total <= 4 * chunk and (total <= 256 or sum(fed) >= total * 3 / 4))
+
+
+def test_what_is_dropped_gives_its_row_to_who_waits() -> None:
+    running = engine(MODELS[0], 1)
+    first, second, third = (submitted(MODELS[0], running, request("a", 9, seed)) for seed in range(3))
+    next(first)
+    begun = first._request
+    second.close()
+    del first
+    assert len(tokens_of(third)) == 9
+    assert (begun.taken, list(second)) == (1, [])
+
+
+def test_after_a_fault_amidst_a_step_nothing_is_written_with_what_is_left() -> None:
+    running = engine(MODELS[0], 2)
+    stream = submitted(MODELS[0], running, request("a", 9, 0))
+    next(stream)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(running, "_land", lambda: 1 // 0)
+        next(stream)
+    with pytest.raises(GenerationError, match="broken off by an earlier fault"):
+        next(stream)
 
 
 def test_a_stream_gives_each_piece_as_soon_as_it_is_there() -> None:
