@@ -57,14 +57,26 @@ def ours(one: Side, wanted: Sequence[Wanted], compute: Compute, capacity: int) -
 
 def theirs(one: Side, wanted: Sequence[Wanted], compute: Compute) -> float:
     """Seconds in which transformers' continuous batching serves them, its warm-up left out."""
-    from transformers import GenerationConfig
+    from transformers import ContinuousBatchingConfig, GenerationConfig
+    from transformers.generation.continuous_batching.utils import WorkloadHints
 
     from _llama import llama_of
 
     model: Any = llama_of(one.model, compute.device)
     model.set_attn_implementation("paged|sdpa")
-    config = GenerationConfig(do_sample=True, top_k=TOP_K, eos_token_id=-1, pad_token_id=0, max_new_tokens=1)
-    with model.continuous_batching_context_manager(generation_config=config, block=True, timeout=5) as manager:
+    hints = WorkloadHints(
+        max_prompt_length=max(len(each.prompt) for each in wanted),
+        max_generated_length=max(each.new for each in wanted),
+        num_requests=len(wanted),
+    )
+    # on a CPU it would take nearly all memory that is there
+    room = {} if compute.device.type == "cuda" else {"num_blocks": 64, "max_batch_tokens": 512}
+    with model.continuous_batching_context_manager(
+        generation_config=GenerationConfig(do_sample=True, top_k=TOP_K, eos_token_id=-1, pad_token_id=0),
+        continuous_batching_config=ContinuousBatchingConfig(**room),
+        workload_hints=hints,
+        timeout=5,
+    ) as manager:
         begun, left, came = now(compute.device), len(wanted), 0
         for each in wanted:
             manager.add_request(list(each.prompt), max_new_tokens=each.new)
