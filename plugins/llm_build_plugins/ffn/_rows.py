@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from llm_build_plugins._autocast import autocasts
+from llm_build_plugins._thin import HALF, fits, product
 from llm_build_plugins.ffn._moves import Collect, Spread
 from llm_build_plugins.ffn._products import Blocked, Grouped, Sliced
 
@@ -27,6 +28,8 @@ ALIGNED = 8
 """grouped_mm reads 16 bytes at a time."""
 GROUPS = 1_023
 """The most experts that grouped_mm takes."""
+GATHERED = 0.5
+"""Rows an expert up to which each reads its own matrices; `tools/bench/products.py` prints what is faster."""
 
 log = logging.getLogger("llm_build.moe")
 
@@ -116,11 +119,43 @@ class Blocks:
         return (self.linear(x, weight, bias),)
 
 
-Arrange = Callable[[Tensor, int], Rows]
+@dataclass(frozen=True, slots=True, eq=False)
+class Unsorted:
+    """`Rows` where those of a position stand one after the other: nothing has to be found. Without gradients."""
+
+    groups: Groups
+    k: int
+
+    def spread(self, x: Tensor) -> Tensor:
+        return x.to(arithmetic(x))[:, None].expand(-1, self.k, -1).flatten(0, 1)
+
+    def collect(self, y: Tensor, weights: Tensor) -> Tensor:
+        added: Tensor = (y.unflatten(0, weights.shape) * weights.to(y.dtype)[..., None]).sum(1)
+        return added
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """Rows that each read the matrices of their own expert where they lie: `owner` [R]."""
+
+    owner: Tensor
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """x [R, in], weight [X, out, in], bias [X, out] → [R, out]."""
+        x, weight, bias = _cast(x, weight, bias)
+        if fits(x, weight, bias, self.owner):
+            return product(x, weight, bias, owner=self.owner)
+        return Blocks(self.owner).linear(x, weight, bias)
+
+    def halves(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, ...]:
+        return (self.linear(x, weight, bias),)
+
+
+Arrange = Callable[[Tensor, int], Rows | Unsorted]
 """experts [N, k], X → the rows."""
 
 
-def arrange(experts: Tensor, count: int, x: Tensor) -> Rows:
+def arrange(experts: Tensor, count: int, x: Tensor) -> Rows | Unsorted:
     """experts [N, k] int64, `count` = X, x [N, D] → the rows, by the fastest way that there is for the device."""
     way, why, slow = choose(experts.numel(), count, x.device, arithmetic(x))
     report(way.__name__, why, slow)
@@ -135,6 +170,8 @@ def choose(rows: int, count: int, device: torch.device, dtype: torch.dtype) -> t
         return single, "nothing is computed, so the products that are counted are exactly the rows'", False
     if device.type != "cuda":
         return blocked, "sizes that the host cannot look at", False
+    if rows <= GATHERED * count and dtype in HALF and not torch.is_grad_enabled():
+        return gathered, "few rows without gradients, each of which reads its own matrices where they lie", False
     if 2 * rows <= count:
         return blocked, "few rows, each of which reads its own matrices once", False
     if dtype != torch.bfloat16:
@@ -187,6 +224,11 @@ def single(experts: Tensor, _count: int) -> Rows:
     # two tensors: torch.compile takes none twice
     choice, place = (torch.arange(experts.numel(), device=experts.device) for _ in range(2))
     return Rows(choice, place, Blocks(experts.flatten()), experts.shape[1])
+
+
+def gathered(experts: Tensor, _count: int) -> Unsorted:
+    """Unsorted rows that copy no matrix."""
+    return Unsorted(Gathered(experts.flatten()), experts.shape[1])
 
 
 def arithmetic(x: Tensor) -> torch.dtype:

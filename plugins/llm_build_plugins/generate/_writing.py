@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from llm_build_plugins._thin import thin_products
 from llm_build_plugins.generate._sent import sent
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Writing:
             each[other] = each[one]
 
     @torch.no_grad()
+    @thin_products()
     def read(self, tokens: Tensor, count: Tensor | None, drawing: Tensor | None, **memory: Tensor) -> None:
         """Read tokens [B, T], the first count[b] of row b, all without one; rows with 1 in `drawing` [B] draw then."""
         hidden = self._hidden(tokens, count, **memory)
@@ -69,6 +71,7 @@ class Writing:
             self._draw(self.model.head(last), drawing)
 
     @torch.no_grad()
+    @thin_products()
     def step(self) -> None:
         """A token for each row that is allowed and live. What it reads and writes stays where it is."""
         count = self.allowed * self.live

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-HALF = (torch.bfloat16, torch.float16)
-FEW_ON_GPU = 32
-"""Up to so many rows one kernel reads the bytes; above, a product with the matrix in half precision is faster."""
+from llm_build_plugins._thin import HALF, fits, product
+
 FEW_ON_CPU = 4
 ALIGNED_ON_CPU = 64
 """Torch's kernel for a CPU reads several inputs at a time, and beyond the end where they do not come out even."""
@@ -42,16 +41,14 @@ class Int8Linear(nn.Module):
         return (self.matrix * self.scale[:, None]).to(self.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        if fits(x, self.matrix, self.bias):
+            return product(x, self.matrix, self.bias, scale=self.scale)
         y = self._product(x)
         return y if self.bias is None else y + self.bias.to(y.dtype)
 
     def _product(self, x: Tensor) -> Tensor:
         inputs = self.matrix.shape[1]
         rows = x.numel() // inputs
-        if x.dtype in HALF and x.device.type == "cuda" and rows <= FEW_ON_GPU:
-            from llm_build_plugins.quantize._kernel import product  # triton comes with torch where there is a GPU
-
-            return product(x, self.matrix, self.scale)
         if x.dtype in HALF and x.device.type == "cpu" and rows <= FEW_ON_CPU and inputs % ALIGNED_ON_CPU == 0:
             flat = x.reshape(rows, inputs).contiguous()
             y: Tensor = torch._weight_int8pack_mm(flat, self.matrix, self.scale.to(x.dtype))

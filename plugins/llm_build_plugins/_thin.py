@@ -1,0 +1,132 @@
+"""Products of few rows, where reading the matrix is what takes the time: when the kernels of `_thin_kernel` take them.
+
+Legend: R rows, O outputs, I inputs, X matrices of a bank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.overrides import TorchFunctionMode
+
+from llm_build_plugins._autocast import autocasts
+
+HALF = (torch.bfloat16, torch.float16)
+DEVICES = ("cuda",)
+FEW, FEW_OF_BYTES = 16, 32
+"""Up to so many rows of one matrix, in half precision and in bytes; above, the kernels that torch has are faster."""
+
+
+def fits(x: Tensor, weight: Tensor, bias: Tensor | None, owner: Tensor | None = None) -> bool:
+    """Whether `product` takes x [..., I], weight [O, I] and bias [O], or those of a bank [X, …] with owners [R].
+
+    In half precision on a GPU, few rows, whole matrices, and nothing that needs a gradient.
+    """
+    inputs = weight.shape[-1]
+    most = len(owner) if owner is not None else FEW_OF_BYTES if weight.dtype == torch.int8 else FEW
+    return (
+        x.device.type in DEVICES
+        and x.dtype in HALF
+        and weight.device == x.device
+        and weight.dtype in (x.dtype, torch.int8)
+        and type(weight) in (Tensor, nn.Parameter)
+        and weight.dim() == (2 if owner is None else 3)
+        and weight.is_contiguous()
+        and weight.numel() > 0
+        and x.shape[-1] == inputs
+        and 0 < x.numel() <= inputs * most
+        and not (torch.is_grad_enabled() and any(each.requires_grad for each in (x, weight, bias) if each is not None))
+    )
+
+
+def product(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    scale: Tensor | None = None,
+    owner: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """x [..., I] → [..., O], in the dtype of x or the given one: y[r] = scale · (weight[owner[r]] · x[r]) + bias[owner[r]].
+
+    weight [O, I], bias [O], scale [O], or of a bank [X, …] with `owner` [R] int64. Sums are float32. See `fits`.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    if rows.stride(-1) != 1:
+        rows = rows.contiguous()
+    steady = isinstance(weight, nn.Parameter)
+    y: Tensor = _product(rows, weight, bias, scale, owner, dtype or x.dtype, steady)
+    return y.view(*x.shape[:-1], -1)
+
+
+@torch.library.custom_op("llm_build::thin_product", mutates_args=(), device_types="cuda")
+def _product(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    scale: Tensor | None,
+    owner: Tensor | None,
+    dtype: torch.dtype,
+    steady: bool,
+) -> Tensor:
+    from llm_build_plugins._thin_kernel import launch  # triton comes with torch where there is a GPU
+
+    return launch(x, weight, bias, scale, owner, dtype, steady)
+
+
+@_product.register_kernel("cpu")
+def _(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    scale: Tensor | None,
+    owner: Tensor | None,
+    dtype: torch.dtype,
+    _steady: bool,
+) -> Tensor:
+    """What it is, with every row's matrix written out."""
+    if owner is not None:
+        weight = weight.index_select(0, owner)
+        scale, bias = (None if each is None else each.index_select(0, owner) for each in (scale, bias))
+    y = torch.einsum("ri,oi->ro" if owner is None else "ri,roi->ro", x.float(), weight.float())
+    y = y if scale is None else y * scale
+    return (y if bias is None else y + bias).to(dtype)
+
+
+@_product.register_fake
+def _(
+    x: Tensor,
+    weight: Tensor,
+    _bias: Tensor | None,
+    _scale: Tensor | None,
+    _owner: Tensor | None,
+    dtype: torch.dtype,
+    _steady: bool,
+) -> Tensor:
+    return x.new_empty(len(x), weight.shape[-2], dtype=dtype)
+
+
+class _Thin(TorchFunctionMode):
+    def __torch_function__(
+        self, func: Callable[..., Any], _types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        return (_linear if func is linear else func)(*args, **(kwargs or {}))
+
+
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    if fits(input, weight, bias) and not autocasts(input.device.type):
+        return product(input, weight, bias)
+    return linear(input, weight, bias)
+
+
+@contextmanager
+def thin_products() -> Iterator[None]:
+    """Every `nn.functional.linear` within, and so every `nn.Linear`, is a `product` where that fits."""
+    with _Thin():
+        yield
