@@ -20,7 +20,7 @@ model = decoder {{
   context = {context}
   dropout = {dropout}
   position = rope
-  layers = 2 * block {{ norm = rms, attention = gqa {{ heads = 4, kv_heads = 2{mask} }}, ffn = swiglu {{ hidden = 32 }} }}
+  layers = 2 * block {{ norm = rms, attention = {attention}, ffn = swiglu {{ hidden = 32 }} }}
   norm = rms
   head = linear {{ tie = {tie}, bias = {bias} }}
 }}
@@ -44,6 +44,7 @@ def spec_text(
     window: int | None = None,
 ) -> str:
     """The text of the spec; `data` is a folder of .txt files."""
+    mask = "" if window is None else f", mask = sliding {{ window = {window} }}"
     return SPEC.format(
         data=data,
         context=context,
@@ -54,7 +55,7 @@ def spec_text(
         sampler=sampler,
         length=length,
         lr=lr,
-        mask="" if window is None else f", mask = sliding {{ window = {window} }}",
+        attention=f"gqa {{ heads = 4, kv_heads = 2{mask} }}",
     )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llm_build.document import Document
     from llm_build.progress import Progress
     from llm_build.run import Job, Outcome
-    from llm_build.step import Field, Sizes, State, StateSpec, Step, View
+    from llm_build.step import Field, Sizes, State, StateMemory, StateSpec, Step, View
 
     Losses = Mapping[str, Tensor]
     Branch = Callable[[Tensor], Tensor]
@@ -434,6 +434,45 @@ class Generator(Protocol):
         A `SourceModel` reads the prompt as its source, and what it writes is a text of its own. Raises
         `GenerationError` for a prompt that does not fit into the model's context, and for a source without a token.
         """
+
+
+@runtime_checkable
+class Session(Protocol):
+    """A model that writes whatever is submitted, many texts at once; they come and go as they like."""
+
+    memory: StateMemory
+    """What it takes beside the weights, and what was free before; `str` makes a line of it."""
+
+    def submit(self, prompt: str, *, max_new: int | None = None, seed: int = 0) -> Iterator[Piece]:
+        """The text that continues `prompt`, as it comes; its tokens do not depend on its neighbours.
+
+        Whoever takes a piece moves all other texts on: streams may be taken in any order. One that is closed or dropped
+        before its end gives its room back. `row` of a piece is the number of the request. Raises `GenerationError` with
+        the figures for one that is larger than the session.
+        """
+
+
+@runtime_checkable
+class ServingGenerator(Generator, Protocol):
+    """A generator that takes requests as they come."""
+
+    def open(
+        self, model: Any, tokenizer: Tokenizer, *, rows: int | None = None, capacity: int | None = None
+    ) -> Session:
+        """Make room for `rows` texts at a time, each of at most `capacity` tokens with its prompt.
+
+        None: as many as its config says, and the model's context. What was opened or written last may be used again, so
+        that opening another session of the same model costs nothing. Raises `GenerationError`, before anything is
+        allocated, with what it takes and what is free where that is too little.
+        """
+
+    def close(self) -> None:
+        """Let go of the room that is kept for the next call."""
+
+
+def serves(generator: Any) -> TypeGuard[ServingGenerator]:
+    """Whether a generator takes requests as they come."""
+    return callable(getattr(generator, "open", None))
 
 
 PROTOCOLS: Mapping[str, type] = {

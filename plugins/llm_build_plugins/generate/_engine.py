@@ -200,8 +200,8 @@ class Engine:
         counts, part = [len(each) for each in pieces], self._range(start, stop)
         part.state.reserve(counts)
         memory = self._memory(requests)
-        for each, count in zip(requests, counts, strict=True):
-            each.fed += count
+        for each, taken in zip(requests, counts, strict=True):
+            each.fed += taken
         drawing = [int(not each.waits) for each in requests]
         # without a count nothing is padding, and attention need not look for it
         count = None if min(counts) == width else sent(counts, self.device)

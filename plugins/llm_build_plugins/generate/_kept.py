@@ -24,10 +24,11 @@ class Kept:
 
     def engine(self, model: Any, tokenizer: Tokenizer, sizes: Sizes, make: Callable[[], Engine]) -> Engine:
         """One of at least these sizes. What is kept and does not do is let go before another is made."""
-        weights = weights_of(model)
-        if self._engine is not None and self._model is not None and self._model() is model:
-            if self._weights == weights and self._engine.tokenizer is tokenizer and _does(self._engine, sizes):
-                return self._engine
+        weights, found = weights_of(model), self._engine
+        same = self._model is not None and self._model() is model and self._weights == weights
+        if found is not None and same and found.tokenizer is tokenizer and _does(found, sizes):
+            return found
+        found = None
         self.close()
         own, self._engine = weakref.ref(self), make()
 

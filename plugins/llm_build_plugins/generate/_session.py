@@ -44,8 +44,8 @@ class Session:
         ):
             if needed > there:
                 raise GenerationError(
-                    f"{what} must fit into the {there:_} tokens that this session holds of a text; {needed:_} are asked "
-                    f"for: shorten the prompt, give a smaller max_new, or open the session with capacity={needed}"
+                    f"{what} must fit into the {there:_} tokens that this session holds of a text; {needed:_} are "
+                    f"asked for: shorten the prompt, give a smaller max_new, or open the session with capacity={needed}"
                 )
 
 

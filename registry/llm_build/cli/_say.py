@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
@@ -15,6 +17,28 @@ def say(diagnostics: Sequence[Diagnostic]) -> None:
     """Print diagnostics as text; nothing where there are none."""
     if diagnostics:
         click.echo(render(diagnostics, colour=_in_colour()), err=True)
+
+
+@contextmanager
+def hearing(name: str, quiet: bool) -> Iterator[None]:
+    """Meanwhile, what a logger says stands on stderr, a line each, unless it is to be quiet; -v shows it already."""
+    logger, handler = logging.getLogger(name), _Echo()
+    if quiet or logging.getLogger().handlers:
+        yield
+        return
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _Echo(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(self.format(record), err=True)
 
 
 def _in_colour() -> bool:

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from llm_build.cli._options import checkpoint_option, compute_options, spec_options
+from llm_build.cli._progress import watcher
+from llm_build.cli._prompts import read_prompts
+from llm_build.cli._say import hearing
+from llm_build.cli._texts import Filed, Printed, Text, refuse_taken
 from llm_build.errors import RunError
+from llm_build.progress import Silence
 
 if TYPE_CHECKING:
     from llm_build.run import Run
@@ -18,6 +23,14 @@ if TYPE_CHECKING:
 @click.command("generate", short_help="let a trained model write")
 @click.argument("run")
 @click.option("--prompt", "prompts", multiple=True, help="What to continue, or to read; may be given several times.")
+@click.option(
+    "--prompts",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help='Prompts, a line each; where the name ends in .jsonl, {"prompt": "…"} a line, \\n in it for a new line.',
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="A new file for the texts of --prompts.")
 @click.option("--samples", type=click.IntRange(1, 1_000), default=1, show_default=True, help="Texts for each prompt.")
 @click.option("--max-new", type=click.IntRange(min=1), help="Most tokens of a text; otherwise the spec's `max_new`.")
 @checkpoint_option()
@@ -26,6 +39,8 @@ if TYPE_CHECKING:
 def command(
     run: str,
     prompts: Sequence[str],
+    file: Path | None,
+    out: Path | None,
     samples: int,
     max_new: int | None,
     checkpoint: str | None,
@@ -41,15 +56,29 @@ def command(
     A model that reads a source is given the prompt as that, and what it writes is shown: alone, or behind the source
     where there are several and no -q.
 
+    With `--prompts` many are written at a time, as many as the generator has `rows`, and each text is a line of JSON
+    with its prompt, in the order of the prompts: on stdout, or in the file `--out`.
+
     `--set` changes the run's spec for this once: `--set "generate.sampler = greedy"`.
     """
     _refuse_spec(Path(run))
+    _refuse_together(prompts, file, out)
+    listed = [] if file is None else read_prompts(file)
+    if out is not None:
+        refuse_taken(out)
     from llm_build.cli._opened import read_run  # brings torch, which a wrong path need not wait for
     from llm_build.run import open_checkpoint
 
     place, taken, reading = read_run(run, checkpoint, sets, plugins)
     opened = open_checkpoint(place, taken, device=device, dtype=dtype, seed=seed or 0, config=reading.config)
-    rows = [each for each in prompts or (None,) for _ in range(samples)]
+    with hearing("llm_build.generate", quiet):
+        if file is not None:
+            _listed(opened, [Text(each, n) for each in listed for n in range(1, samples + 1)], out, max_new, quiet)
+        else:
+            _shown(opened, [each for each in prompts or (None,) for _ in range(samples)], max_new, quiet)
+
+
+def _shown(opened: Run, rows: Sequence[str | None], max_new: int | None, quiet: bool) -> None:
     if len(rows) == 1:
         _stream(opened, rows[0], max_new)
         return
@@ -58,6 +87,23 @@ def command(
         _plain(texts)
     else:
         _titled(opened.shown(rows, texts))
+
+
+def _listed(opened: Run, texts: Sequence[Text], out: Path | None, max_new: int | None, quiet: bool) -> None:
+    """Write all of them, many at a time; what is done is kept whatever comes."""
+    watching, done = watcher(quiet) or Silence(), 0
+    pieces = opened.stream([each.prompt.text for each in texts], max_new=max_new)
+    try:
+        with Printed(texts) if out is None else Filed(texts, out) as kept:
+            for number, piece in enumerate(pieces):
+                if number == 0:
+                    watching.count("texts written", 0, len(texts))
+                if texts[piece.row].add(piece):
+                    done += 1
+                    kept.done(piece.row)
+                    watching.count("texts written", done, len(texts))
+    finally:
+        watching.end()
 
 
 def _plain(texts: Sequence[str]) -> None:
@@ -73,11 +119,19 @@ def _titled(texts: Sequence[str]) -> None:
 
 def _stream(opened: Run, prompt: str | None, max_new: int | None) -> None:
     pieces = opened.stream([prompt], max_new=max_new)
-    if not opened.reads_source:
-        click.echo(opened.prompt if prompt is None else prompt, nl=False)
+    # with the first piece, so that what is said of memory stands before the text
+    told = "" if opened.reads_source else opened.prompt if prompt is None else prompt
     for piece in pieces:
-        click.echo(piece.text, nl=False)
+        click.echo(told + piece.text, nl=False)
+        told = ""
     click.echo()
+
+
+def _refuse_together(prompts: Sequence[str], file: Path | None, out: Path | None) -> None:
+    if file is not None and prompts:
+        raise click.UsageError("--prompts FILE brings all prompts; leave --prompt out")
+    if out is not None and file is None:
+        raise click.UsageError("--out is for the texts of --prompts FILE; a few texts are shown on stdout")
 
 
 def _refuse_spec(path: Path) -> None:

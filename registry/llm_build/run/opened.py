@@ -13,7 +13,7 @@ from llm_build.checkpoint import load_weights
 from llm_build.components import Config
 from llm_build.context import Context
 from llm_build.errors import GenerationError, RunError
-from llm_build.interfaces import Generator, Piece, Tokenizer, reads_source
+from llm_build.interfaces import Generator, Piece, Session, Tokenizer, reads_source, serves
 from llm_build.progress import Progress
 from llm_build.resolve import load, resolve
 from llm_build.run.checkpoints import Checkpoint
@@ -57,6 +57,30 @@ class Run:
         """What the model writes, piece by piece as it comes, without the prompts."""
         generator, chosen = self._writer(), self.compute.seed if seed is None else seed
         return generator.generate(self.model, self.tokenizer, self._prompts(prompts), max_new=max_new, seed=chosen)
+
+    def open(self, *, rows: int | None = None, capacity: int | None = None) -> Session:
+        """Room for `rows` texts at a time of at most `capacity` tokens; `submit` to it as requests come.
+
+        Raises `GenerationError` where the spec's generator takes no requests, and with the figures where the device has
+        not that much memory.
+        """
+        generator = self._writer()
+        if not serves(generator):
+            raise GenerationError(
+                f"the generator of {self.directory.path} takes no requests as they come: --set generate=decode"
+            )
+        return generator.open(self.model, self.tokenizer, rows=rows, capacity=capacity)
+
+    def submit(
+        self, prompt: str | None = None, *, max_new: int | None = None, seed: int | None = None
+    ) -> Iterator[Piece]:
+        """What the model writes after a prompt, piece by piece, beside whatever else was submitted.
+
+        Streams may be taken in any order, and one that is closed early gives its room back. There is room for texts as
+        long as the model's context, as many as the generator has rows; `open` makes other room.
+        """
+        (text,), chosen = self._prompts([prompt]), self.compute.seed if seed is None else seed
+        return self.open().submit(text, max_new=max_new, seed=chosen)
 
     def evaluate(self, data: Config | None = None, *, progress: Progress | None = None) -> Evaluation:
         """Measure the model on what the data of its spec holds out, or on all of `data`, held out there or not.

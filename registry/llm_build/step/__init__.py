@@ -9,6 +9,15 @@ from llm_build.step.step import Step
 from llm_build.step.view import Sizes, View, narrowed
 
 __all__ = [
-    *["Field", "Pool", "Sizes", "State", "StateMemory", "StateSpec", "Step", "View"],
-    *["make_state", "narrowed", "state_memory"],
+    "Field",
+    "Pool",
+    "Sizes",
+    "State",
+    "StateMemory",
+    "StateSpec",
+    "Step",
+    "View",
+    "make_state",
+    "narrowed",
+    "state_memory",
 ]

@@ -74,7 +74,7 @@ class Book:
 
 
 def rounded_up(length: int) -> int:
-    """The next of 64, 96, 128, 192, 256, 384 …: powers of two and what lies halfway, so that a text meets few of them."""
+    """The next of 64, 96, 128, 192, 256, 384 …: powers of two and what lies halfway. A text meets few of them."""
     power = 64
     while power < length:
         power *= 2
