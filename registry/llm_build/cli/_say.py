@@ -23,7 +23,7 @@ def say(diagnostics: Sequence[Diagnostic]) -> None:
 def hearing(name: str, quiet: bool) -> Iterator[None]:
     """Meanwhile, what a logger says stands on stderr, a line each, unless it is to be quiet; -v shows it already."""
     logger, handler = logging.getLogger(name), _Echo()
-    if quiet or logging.getLogger().handlers:
+    if quiet or logger.isEnabledFor(logging.INFO):
         yield
         return
     level = logger.level
