@@ -123,3 +123,88 @@ def test_a_reset_forgets_the_memory_length(model: Toy) -> None:
     assert state.memory_lengths.tolist() == [2, 1]
     state.reset([0])
     assert state.memory_lengths.tolist() == [0, 1]
+
+
+# --- ranges ---
+
+
+@pytest.mark.parametrize("counts", [None, [2, 1], [0, 2]])
+def test_a_range_is_the_whole_with_no_token_for_the_others(model: Toy, counts: list[int] | None) -> None:
+    whole, state = (make_state(model, rows=3, capacity=6) for _ in range(2))
+    for each in (whole, state):
+        feed(model, each, [[1, 2], [3, 4], [5, 6]], [2, 1, 2])
+    part = state.range(1, 3)
+    found = feed(model, part, [[4, 5], [6, 1]], counts)
+    everywhere = feed(model, whole, [[0, 0], [4, 5], [6, 1]], [0, *(counts or [2, 2])])
+    assert torch.equal(state.lengths, whole.lengths)
+    assert torch.equal(part.lengths, whole.lengths[1:])
+    for row, count in enumerate(counts or [2, 2]):
+        assert torch.equal(found[row, :count], everywhere[row + 1, :count])
+    after = [feed(model, each, [[1], [1], [1]]) for each in (whole, state)]
+    assert torch.equal(*after)
+
+
+def test_a_range_is_made_once_while_it_is_held_and_copies_nothing(state: State) -> None:
+    part = state.range(1, 3)
+    assert state.range(1, 3) is part
+    assert part.range(0, 2) is part
+    assert part.range(1, 2) is state.range(2, 3)
+    assert state.range(0, 3) is state
+    assert part.lengths.data_ptr() == state.lengths[1:].data_ptr()
+    kept = [each.views[0]["mixer"].sequence["h"] for each in (state, part)]
+    assert kept[1].data_ptr() == kept[0][1:].data_ptr()
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, 2), (1, 1), (2, 1), (0, 4)])
+def test_a_range_of_rows_that_are_not_there_is_refused(state: State, start: int, stop: int) -> None:
+    with pytest.raises(CapacityError, match=f"rows 0 to 2; a range from {start} to {stop} arrived"):
+        state.range(start, stop)
+
+
+def test_rows_of_a_range_have_the_room_of_the_whole_and_are_told_by_their_number_in_it(
+    model: Toy, state: State
+) -> None:
+    part = state.range(1, 3)
+    feed(model, part, [[1, 2, 3, 4, 5]] * 2, [5, 3])
+    with pytest.raises(CapacityError, match="row 1 may hold 5 of 6 tokens"):
+        state.reserve([0, 2, 0])
+    with pytest.raises(CapacityError, match="row 0 may hold 5 of 6 tokens"):
+        part.reserve([2, 0])
+    with pytest.raises(CapacityError, match="holds 2 rows; counts for 3"):
+        part.reserve([0, 0, 0])
+    part.fork([1], [0])
+    assert state.lengths.tolist() == [0, 3, 3]
+    part.reset([1])
+    assert state.lengths.tolist() == [0, 3, 0]
+    state.reserve([6, 3, 6])
+
+
+def test_what_one_range_reserved_is_for_no_other_and_another_reserve_voids_it(model: Toy, state: State) -> None:
+    one, other = state.range(0, 1), state.range(1, 3)
+    one.reserve(1)
+    with pytest.raises(CapacityError, match="call state.reserve first"), torch.no_grad():
+        model(torch.tensor([[1], [1]]), other)
+    other.reserve(1)
+    with pytest.raises(CapacityError, match="call state.reserve first"), torch.no_grad():
+        model(torch.tensor([[1]]), one)
+
+
+def test_a_range_rewinds_its_own_rows_and_a_mark_is_of_its_own_range(model: Toy, state: State) -> None:
+    feed(model, state, [[1], [2], [3]])
+    part = state.range(1, 3)
+    mark = part.mark()
+    first = feed(model, part, [[4, 5], [6, 1]])
+    feed(model, state, [[1], [2], [3]])
+    with pytest.raises(CapacityError, match="of the rows that it was made of; one of another range"):
+        state.rewind(mark)
+    part.rewind(mark)
+    assert state.lengths.tolist() == [2, 1, 1]
+    assert torch.equal(feed(model, part, [[4, 5], [6, 1]]), first)
+
+
+def test_the_span_of_a_range_is_that_of_its_rows(model: Toy) -> None:
+    state = make_state(model, rows=3, capacity=200)
+    state.reserve([0, 0, 150])
+    part = state.range(0, 2)
+    part.reserve(1)
+    assert (part.span, state.span) == (64, 192)
