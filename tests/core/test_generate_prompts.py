@@ -112,9 +112,7 @@ def test_prompts_have_one_source_and_nothing_is_written_over(tmp_path: Path, say
     assert "none.txt cannot be read: No such file" in say("--prompts", tmp_path / "none.txt")[2]
 
 
-def test_what_is_done_is_kept_when_it_is_interrupted(
-    tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_done_is_kept_when_it_is_interrupted(tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     file, out = tmp_path / "prompts.txt", tmp_path / "out.jsonl"
     file.write_text("one\ntwo\nthree\n", encoding="utf-8")
 

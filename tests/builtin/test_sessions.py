@@ -1,0 +1,177 @@
+"""What is kept between calls, and requests that come from outside."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import pytest
+import torch
+
+from llm_build import GenerationError, Piece, StateMemory
+from llm_build.run import Compute, Run, RunDirectory
+from llm_build_plugins.generate import _engine
+from tests.small import small_model, small_part, small_tokenizer
+
+TOKENIZER = small_tokenizer()
+SAMPLER = "top_p { p = 0.9, temperature = 2 }"
+
+
+@pytest.fixture
+def model() -> Any:
+    return small_model(scale=30)
+
+
+@pytest.fixture
+def writer() -> Any:
+    return small_part("generate", sampler=SAMPLER)
+
+
+def written(writer: Any, model: Any, *prompts: str, **options: Any) -> list[str]:
+    rows = [""] * len(prompts)
+    for piece in writer.generate(model, TOKENIZER, prompts, **options):
+        rows[piece.row] += piece.text
+    return rows
+
+
+def text(pieces: Any) -> str:
+    return "".join(each.text for each in pieces)
+
+
+def test_a_second_call_writes_with_what_the_first_has_made(writer: Any, model: Any) -> None:
+    first = written(writer, model, "def", "a")
+    engine = writer.kept._engine
+    assert written(writer, model, "def") == first[:1]
+    assert written(writer, model, "def", "a") == first
+    assert writer.kept._engine is engine
+
+
+def test_a_larger_call_makes_another_and_what_was_there_is_gone_before(writer: Any, model: Any) -> None:
+    gone: list[bool] = []
+    written(writer, model, "a", max_new=2)
+    before = weakref.ref(writer.kept._engine)
+    make = _engine.make_state
+
+    def making(*args: Any, **options: Any) -> Any:
+        gone.append(before() is None)
+        return make(*args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_engine, "make_state", making)
+        written(writer, model, "a", max_new=9)
+        written(writer, model, "a", "b", max_new=2)
+    assert gone == [True, True]
+
+
+def test_nothing_is_kept_of_a_model_that_is_gone_or_has_other_weights(writer: Any) -> None:
+    model = small_model(scale=30)
+    written(writer, model, "def")
+    engine = weakref.ref(writer.kept._engine)
+    with torch.no_grad():
+        model.embedding.weight.mul_(-1)
+    # without collecting: a GPU's memory does not wait for that
+    gc.disable()
+    assert written(writer, model, "def") == written(small_part("generate", sampler=SAMPLER), model, "def")
+    assert engine() is None
+    engine = weakref.ref(writer.kept._engine)
+    gc.enable()
+    del model
+    gc.collect()
+    assert engine() is None
+    assert writer.kept._engine is None
+
+
+def test_after_a_fault_another_is_made(writer: Any, model: Any) -> None:
+    expected = written(writer, model, "def")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer.kept._engine, "_land", lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            written(writer, model, "def")
+    assert written(writer, model, "def") == expected
+
+
+def test_two_calls_that_are_open_at_once_are_both_right(writer: Any, model: Any) -> None:
+    """Of equal sizes they share what is there; a larger one has its own."""
+    expected = [written(writer, model, "def", seed=1), written(writer, model, "a", seed=2)]
+    larger = written(writer, model, "ab", "de", "f", seed=3)
+    one = writer.generate(model, TOKENIZER, ["def"], seed=1)
+    other = writer.generate(model, TOKENIZER, ["a"], seed=2)
+    third = writer.generate(model, TOKENIZER, ["ab", "de", "f"], seed=3)
+    begun = [next(each).text for each in (one, other, third, one)]
+    rows = ["", "", ""]
+    for piece in third:
+        rows[piece.row] += piece.text
+    rows[0] = begun[2] + rows[0]
+    assert rows == larger
+    assert [begun[0] + begun[3] + text(one), begun[1] + text(other)] == [each[0] for each in expected]
+
+
+def test_a_call_that_is_left_gives_its_rows_back(writer: Any, model: Any) -> None:
+    expected = written(writer, model, "def", "a")
+    left = writer.generate(model, TOKENIZER, ["def", "a"])
+    next(left)
+    left.close()
+    assert written(writer, model, "def", "a") == expected
+    assert writer.kept._engine._held == [None, None]
+
+
+def test_inside_and_outside_of_inference_mode(writer: Any, model: Any) -> None:
+    with torch.inference_mode():
+        inside = written(writer, model, "def")
+    assert written(writer, model, "def") == inside
+
+
+# --- sessions ---
+
+
+def test_streams_may_be_taken_in_any_order_and_are_what_each_is_alone(writer: Any, model: Any) -> None:
+    alone = [written(writer, model, prompt, seed=seed)[0] for seed, prompt in enumerate(["def", "a", "ab"])]
+    session = writer.open(model, TOKENIZER, rows=2)
+    streams = [session.submit(prompt, seed=seed) for seed, prompt in enumerate(["def", "a", "ab"])]
+    first = next(streams[2])
+    assert isinstance(first, Piece)
+    assert [text(each) for each in streams[:2]] == alone[:2]
+    assert first.text + text(streams[2]) == alone[2]
+    assert first.row == 2
+    assert sum(each.token is not None for each in session.submit("a", seed=1, max_new=3)) == 3
+
+
+def test_a_request_larger_than_the_session_is_refused_with_the_figures(writer: Any, model: Any) -> None:
+    session = writer.open(model, TOKENIZER, rows=1, capacity=6)
+    with pytest.raises(GenerationError, match=r"into the 6 tokens .* 9 are asked for: .* capacity=9"):
+        session.submit("a", max_new=8)
+    assert len(list(session.submit("a", max_new=5))) >= 1
+
+
+def test_memory_is_known_before_it_is_taken_and_refused_where_it_is_not_there(
+    writer: Any, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = writer.open(model, TOKENIZER, rows=3, capacity=10)
+    known, state = session.memory, writer.kept._engine.writing.state
+    assert isinstance(known, StateMemory)
+    assert known.state == state.nbytes + 3 * model.vocab
+    assert known.weights == sum(each.nbytes for each in (*model.parameters(), *model.buffers()))
+    assert str(known).startswith("3 texts of at most 10 tokens take 0.0 MiB on cpu, where ")
+    monkeypatch.setattr("llm_build.step.making.free_memory", lambda _: known.state)
+    writer.open(model, TOKENIZER, rows=1)
+    monkeypatch.setattr(_engine, "make_state", None)
+    with pytest.raises(GenerationError, match=r"must fit into the memory that is free: 4 texts .*generate.rows"):
+        writer.open(model, TOKENIZER, rows=4, capacity=10)
+
+
+def test_a_run_takes_requests(writer: Any, model: Any, tmp_path: Any) -> None:
+    compute, place = Compute.choose("cpu"), RunDirectory(tmp_path)
+    run = Run(config=None, model=model, tokenizer=TOKENIZER, generator=writer, compute=compute, directory=place)
+    streams = [run.submit("def", seed=4), run.submit(seed=5, max_new=3)]
+    assert ["def" + text(streams[0]), text(streams[1])] == [
+        run.generate("def", seed=4),
+        run.generate(seed=5, max_new=3),
+    ]
+
+    class Batches:
+        prompt = ""
+
+    without = Run(config=None, model=model, tokenizer=TOKENIZER, generator=Batches(), compute=compute, directory=place)
+    with pytest.raises(GenerationError, match="takes no requests as they come: --set generate=decode"):
+        without.submit("a")
