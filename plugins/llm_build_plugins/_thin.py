@@ -53,9 +53,10 @@ def product(
     owner: Tensor | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """x [..., I] → [..., O], in the dtype of x or the given one: y[r] = scale · (weight[owner[r]] · x[r]) + bias[owner[r]].
+    """x [..., I] → [..., O], in the dtype of x or the given one: y[r] = scale · (weight · x[r]) + bias.
 
-    weight [O, I], bias [O], scale [O], or of a bank [X, …] with `owner` [R] int64. Sums are float32. See `fits`.
+    weight [O, I], bias [O] and scale [O], or those of a bank [X, …], of which row r has `owner`[r] int64. Sums are
+    float32. See `fits`.
     """
     rows = x.reshape(-1, x.shape[-1])
     if rows.stride(-1) != 1:

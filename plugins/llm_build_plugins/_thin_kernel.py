@@ -64,7 +64,7 @@ def _sum(  # type: ignore[no-untyped-def]
     if early == 1:
         gdc_wait()
     # programs side by side read the same weights, if rows share them
-    row = tl.program_id(0) % rows
+    row = (tl.program_id(0) % rows).to(tl.int64)
     output = tl.program_id(0) // rows * width + tl.arange(0, width)
     # what is beyond the end reads the last output again: a mask would cost more
     which = tl.minimum(output, outputs - 1).to(tl.int64)
@@ -103,7 +103,7 @@ def _dot(  # type: ignore[no-untyped-def]
     if early:
         gdc_launch_dependents()
         gdc_wait()
-    row = tl.arange(0, height)[None]
+    row = tl.arange(0, height)[None].to(tl.int64)
     output = tl.program_id(0) * width + tl.arange(0, width)
     which = tl.minimum(output, outputs - 1).to(tl.int64)
     matrix = weight + which[:, None] * inputs

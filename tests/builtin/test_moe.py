@@ -27,7 +27,7 @@ from tests.laws import law
 smooth = plain_ffns.filter(lambda each: getattr(each, "activation", None) != ffn.relu())
 """A relu may be 0 for all that it sees."""
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
-WAYS = [_rows.sliced, _rows.blocked]
+WAYS = [_rows.sliced, _rows.blocked, _rows.gathered]
 """Those that take float64."""
 
 
@@ -358,6 +358,17 @@ def test_which_way_is_taken(rows: int, experts: int, device: str, dtype: torch.d
     with mock.patch.object(_rows, "_has_grouped_mm", return_value=True):
         found, _, found_slow = _rows.choose(rows, experts, torch.device(device), dtype)
     assert (found, found_slow) == (way, slow)
+
+
+def test_few_rows_without_gradients_copy_no_matrix() -> None:
+    def way(rows: int, device: str, dtype: torch.dtype) -> Any:
+        return _rows.choose(rows, 8, torch.device(device), dtype)[0]
+
+    assert way(4, "cuda", torch.float16) is _rows.blocked
+    with torch.no_grad():
+        assert way(4, "cuda", torch.float16) is way(4, "cuda", torch.bfloat16) is _rows.gathered
+        assert way(4, "cuda", torch.float32) is way(99, "cuda", torch.float16) is _rows.blocked
+        assert way(4, "cpu", torch.bfloat16) is _rows.sliced
 
 
 def test_a_gpu_without_the_kernel_takes_the_blocked_way() -> None:

@@ -74,7 +74,8 @@ def _tune(found: dict[str, Any], rows: int, size: int, outputs: int, inputs: int
     def calls(chosen: Tile) -> Sequence[Call]:
         return [lambda w=each: launch(x, w, None, scale, None, DTYPE, True, chosen) for each in weights]
 
-    ways = [*(sums() if rows <= 4 else ()), *(dots(size) if rows > 1 or size == 1 else ())]
+    plain = () if rows > 4 else sums() if rows == 1 else (each for each in sums() if each.stages == 1 < each.width)
+    ways = [*plain, *(dots(size) if rows > 1 or size == 1 else ())]
     _sweep(found, title, calls, [tile(outputs, inputs, rows, size), *ways], read, rate)
 
 

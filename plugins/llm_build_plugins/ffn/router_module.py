@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from llm_build_plugins._autocast import without_autocast
+from llm_build_plugins._thin import fits, product
 
 if TYPE_CHECKING:
     from llm_build import Context
@@ -40,8 +41,10 @@ class Router(nn.Module):
     def logits(self, x: Tensor) -> Tensor:
         """[N, D] → [N, X]."""
         dtype = torch.promote_types(x.dtype, torch.float32)
-        bias = self.linear.bias
-        return linear(x.to(dtype), self.linear.weight.to(dtype), None if bias is None else bias.to(dtype))
+        weight, bias = self.linear.weight, self.linear.bias
+        if fits(x, weight, bias):
+            return product(x, weight, bias, dtype=dtype)
+        return linear(x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
 
     def choose(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """[N, X] → weights and experts [N, k]."""
