@@ -28,7 +28,7 @@ Timed = Callable[[Tile], Sequence[Call]]
 
 def sums() -> Iterator[Tile]:
     """Tiles of which each thread holds 16 to 64 numbers."""
-    for width, depth, warps in itertools.product((1, 2, 4, 8), (512, 1_024, 2_048, 4_096), (2, 4, 8)):
+    for width, depth, warps in itertools.product((1, 2, 4, 8), (256, 512, 1_024, 2_048, 4_096), (2, 4, 8)):
         if 16 <= width * depth // (32 * warps) <= 64:
             yield Tile(width, depth, warps)
             if depth == 1_024:
