@@ -17,6 +17,8 @@ from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 LEAST_ROWS = 16
 """Tensor cores take no fewer."""
+LARGE = 8_192
+"""From so many outputs on there are enough programs for a GPU, and smaller ones are faster."""
 NEVER, WAIT, READ = 0, 1, 2
 """What a program does before the kernel ahead of it is done: it is not there, it waits, it reads its first weights."""
 
@@ -42,11 +44,14 @@ def tile(outputs: int, inputs: int, rows: int, size: int) -> Tile:
 
     Measured on an H100 by `tools/bench/products.py --tune`.
     """
+    large = outputs > LARGE
     if rows > 1:
-        return Tile(16 if outputs <= 4_096 else 32, 256 if size > 1 else 512, 4, 4, dot=True)
+        whole, bytes_ = Tile(16, 512, 2, 3, dot=True, early=True), Tile(32, 256, 4, 5, dot=True, early=True)
+        return whole if size > 1 else bytes_._replace(depth=512, warps=2, stages=3) if large else bytes_
+    if size == 1:
+        return Tile(2, 1_024, 2, 3, early=True) if large else Tile(4, 1_024, 4, 3, early=True)
     deep = min(triton.next_power_of_2(inputs), 2_048)
-    wide = 1 if outputs <= 4_096 else 2 if outputs <= 32_768 else 4
-    return Tile(wide, deep, 4)
+    return Tile(2, deep, 8, early=True) if large else Tile(4, deep, 4, early=True)
 
 
 # Triton reads annotations as part of the program, and knows its own alone
