@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from llm_build import GenerationError
+from llm_build_plugins.generate._culprit import first_line, running_part
+from llm_build_plugins.generate._recording import Unrecorded, recorded
 
 if TYPE_CHECKING:
     from llm_build import State
@@ -21,62 +22,76 @@ log = logging.getLogger("llm_build.generate")
 
 
 class Replay:
-    """`step`, launched as a graph from its second call on; as it is where it waits for the device.
+    """`step`, launched as a graph where its kernels were recorded; as it is where they cannot be, and a line says why.
 
-    `tensors` gives what a step changes beside the state. Raises `GenerationError` for a step that cannot be captured
-    for another reason than waiting.
+    `tensors` gives what a step changes beside the state. A length in use comes as it is the first time: then what is
+    made on first use is made, and what is to be compiled is compiled. Raises `GenerationError` where a recording failed
+    and left the device unfit for use.
     """
 
     def __init__(self, step: Callable[[], None], state: State, tensors: Callable[[], Sequence[Tensor]]) -> None:
         self._step, self._state, self._tensors = step, state, tensors
-        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
-        self._pool: Any = None
-        self._waits: bool | None = None
+        self._graphs: dict[int, torch.cuda.CUDAGraph | None] = {}
+        self._checked = self._refused = False
 
     def __call__(self, counts: Sequence[int]) -> None:
         """Take a step of at most counts[b] tokens a row, 0 or 1."""
-        if self._waits is None:
-            self._first(counts)
+        if self._graphs and not self._checked:
+            self._checking(counts)
             return
         self._state.reserve(counts)
-        if self._waits:
+        span = self._state.span
+        if self._refused or span not in self._graphs:
+            self._graphs[span] = None
+            self._step()
+            return
+        graph = self._graphs[span] or self._record(span, counts)
+        if graph is None:
             self._step()
         else:
-            if self._state.span not in self._graphs:
-                self._graphs[self._state.span] = self._captured()
-            self._graphs[self._state.span].replay()
+            graph.replay()
 
-    def _first(self, counts: Sequence[int]) -> None:
-        """The first step runs as it is: it makes what is made on first use, and shows whether it waits.
-
-        A capture that fails would leave the allocator and the random state of the device unusable.
-        """
-        mark, kept = self._state.mark(), [each.clone() for each in self._tensors()]
+    def _checking(self, counts: Sequence[int]) -> None:
+        """The second step shows whether a step waits for the device, before anything is recorded."""
+        again = self._place()
         self._state.reserve(counts)
         before = torch.cuda.get_sync_debug_mode()
         torch.cuda.set_sync_debug_mode("error")
         try:
             self._step()
-            self._waits = False
         except RuntimeError as fault:
-            self._waits = True
-            log.warning("decoding runs kernel by kernel, since a step waits for the device: %s", fault)
+            self._refuse("waits for the device", fault)
         finally:
             torch.cuda.set_sync_debug_mode(before)
-        if self._waits:
-            self._state.rewind(mark)
-            for each, value in zip(self._tensors(), kept, strict=True):
-                each.copy_(value)
+        self._checked = True
+        if self._refused:
+            again()
             self._state.reserve(counts)
             self._step()
 
-    def _captured(self) -> torch.cuda.CUDAGraph:
-        """The graph of the step that is to come; nothing of it runs yet."""
-        graph = torch.cuda.CUDAGraph()
+    def _record(self, span: int, counts: Sequence[int]) -> torch.cuda.CUDAGraph | None:
+        """The graph of the step that is to come; nothing of it runs yet. None where it cannot be recorded."""
         try:
-            with torch.cuda.graph(graph, pool=self._pool):
-                self._step()
-        except RuntimeError as fault:
-            raise GenerationError(f"a step cannot be captured as a graph: {fault}: write capture = false") from fault
-        self._pool = graph.pool()
-        return graph
+            self._graphs[span] = recorded(self._step, self._state.lengths.device)
+        except Unrecorded as fault:
+            self._refuse("cannot be captured", fault.cause)
+            # a recording runs nothing, but the state has counted its tokens on the host
+            self._state.reserve([0] * len(counts))
+        return self._graphs[span]
+
+    def _refuse(self, why: str, fault: BaseException) -> None:
+        self._refused = True
+        part = running_part(fault)
+        where = f" in {part}" if part else ""
+        log.warning("decoding runs kernel by kernel, since a step %s%s: %s", why, where, first_line(fault))
+
+    def _place(self) -> Callable[[], None]:
+        """Remember this place, to come back to."""
+        mark, kept = self._state.mark(), [each.clone() for each in self._tensors()]
+
+        def again() -> None:
+            self._state.rewind(mark)
+            for each, value in zip(self._tensors(), kept, strict=True):
+                each.copy_(value)
+
+        return again
