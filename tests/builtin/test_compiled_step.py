@@ -20,7 +20,7 @@ from llm_build import Context, GenerationError, build, make_state
 from llm_build_plugins import attention, ffn, generate, model, norm, position
 from llm_build_plugins.generate._compile import Compiled, layers_of
 from llm_build_plugins.generate._culprit import running_part
-from llm_build_plugins.generate._kept import PLACE, keep_compiled
+from llm_build_plugins.generate._folder import PLACE, keep_compiled
 from tests.small import small_tokenizer
 
 PROMPTS = ["def add", "class Sum:\n", "s"]

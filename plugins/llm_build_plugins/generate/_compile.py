@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from llm_build_plugins.generate._kept import keep_compiled
+from llm_build_plugins.generate._folder import keep_compiled
 from llm_build_plugins.generate._region import INDUCTOR, LIMIT, Backend, Region
 
 SPAN = r"L\['args'\].*\.span$"
