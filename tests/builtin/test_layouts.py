@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from llm_build import CapacityError, Context, Field, InOrder, Sizes
+from llm_build import CapacityError, Context, Field, InOrder, Sizes, View
 from tests.builtin.caches import CACHES, Keeper, caches, poison, state_of, tensors_of
 from tests.laws import law
 
@@ -74,6 +74,47 @@ def test_what_is_in_reach_is_read_once_at_its_place_as_it_was_stored(
             for name, each in fields.items():
                 torch.testing.assert_close(each[row, cells], expected[name][row, least : start + count], **EXACT)
         held = [start + count for start, count in zip(held, counts, strict=True)]
+
+
+@law
+@given(
+    cache=caches,
+    inherited=st.booleans(),
+    spec=specs(),
+    most=st.integers(1, 4),
+    seed=st.integers(0, 2**16),
+    data=st.data(),
+)
+def test_a_range_reads_what_the_whole_reads_where_the_others_take_no_token(
+    cache: str, inherited: bool, spec: dict[str, Field], most: int, seed: int, data: st.DataObject
+) -> None:
+    """By the layout's own range and by the one that it would inherit."""
+    keeper = Keeper(spec)
+    whole, state = (state_of(keeper, 3, cache, capacity=20, max_step=most) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        if inherited:
+            patch.setattr(type(state.views[0]["mixer"]), "range", View.range)
+        for call in range(4):
+            new, start = tokens(3, most, seed + call), data.draw(st.integers(0, 2))
+            stop = data.draw(st.integers(start + 1, 3))
+            counts = [data.draw(st.integers(0, most)) if start <= row < stop else 0 for row in range(3)]
+            ((expected, places),) = keeper.feed(whole, new, counts)
+            some = {name: each[start:stop] for name, each in new.items()}
+            ((fields, k_index),) = keeper.feed(state.range(start, stop), some, counts[start:stop])
+            for row in range(start, stop):
+                assert sorted(read(fields, k_index, row - start)) == sorted(read(expected, places, row))
+            if call == 1:
+                for each, first in ((whole, 1), (state.range(1, 3), 0)):
+                    each.fork([first], [first + 1])
+                    each.reset([first])
+    assert torch.equal(state.lengths, whole.lengths)
+
+
+def read(fields: Mapping[str, Tensor], k_index: Tensor, row: int) -> list[tuple[int, list[float]]]:
+    """What a row reads, by its place."""
+    real = [cell for cell, place in enumerate(k_index[row].tolist()) if place >= 0]
+    flat = torch.cat([each[row].flatten(1) if each.dim() > 2 else each[row, :, None] for each in fields.values()], 1)
+    return [(int(k_index[row, cell]), flat[cell].tolist()) for cell in real]
 
 
 @law

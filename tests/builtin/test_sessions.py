@@ -112,6 +112,7 @@ def test_a_call_that_is_left_gives_its_rows_back(writer: Any, model: Any) -> Non
     left = writer.generate(model, TOKENIZER, ["def", "a"])
     next(left)
     left.close()
+    assert not writer.kept._engine.step()
     assert written(writer, model, "def", "a") == expected
     assert writer.kept._engine._held == [None, None]
 
@@ -154,7 +155,8 @@ def test_memory_is_known_before_it_is_taken_and_refused_where_it_is_not_there(
     assert known.weights == sum(each.nbytes for each in (*model.parameters(), *model.buffers()))
     assert str(known).startswith("3 texts of at most 10 tokens take 0.0 MiB on cpu, where ")
     monkeypatch.setattr("llm_build.step.making.free_memory", lambda _: known.state)
-    writer.open(model, TOKENIZER, rows=1)
+    writer.close()
+    writer.open(model, TOKENIZER, rows=3, capacity=10)
     monkeypatch.setattr(_engine, "make_state", None)
     with pytest.raises(GenerationError, match=r"must fit into the memory that is free: 4 texts .*generate.rows"):
         writer.open(model, TOKENIZER, rows=4, capacity=10)

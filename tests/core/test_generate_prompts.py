@@ -59,7 +59,10 @@ def test_every_prompt_is_a_line_of_json_in_the_order_of_the_file(run: Path, tmp_
 def test_memory_is_told_before_anything_is_written(tmp_path: Path, say: Any) -> None:
     file = tmp_path / "prompts.txt"
     file.write_text("one\n", encoding="utf-8")
+    assert "free" not in say("--prompts", file, "-q")[2]
+    say("--prompts", file)
     _, _, err = say("--prompts", file)
+    assert err.count("free") == 1
     assert "one text of at most " in err.splitlines()[0]
     assert "are free; the weights are 0.0 MiB" in err.splitlines()[0]
 
@@ -85,7 +88,7 @@ def test_a_line_of_json_may_hold_new_lines_and_fields_of_its_own(tmp_path: Path,
         ("a.txt", b"", " must hold a prompt a line; it is empty"),
         ("a.jsonl", b'{"prompt": "a"}\nb\n', ":2: a line must be JSON"),
         ("a.jsonl", b'{"text": "a"}\n', ':1: a line must be an object with a text "prompt"'),
-        ("a.jsonl", b'{"prompt": "a", "tokens": 1}\n', ':1: "tokens" is what the answer is told under'),
+        ("a.jsonl", b'{"prompt": "a", "line": 1}\n', ':1: "line" is what the answer is told under'),
         ("a.jsonl", b'{"prompt": "\\ud800"}\n', ":1: a prompt must be text that UTF-8 can hold"),
         ("a.txt", b"\n" * 7, "and 2 lines more"),
     ],
@@ -112,6 +115,20 @@ def test_prompts_have_one_source_and_nothing_is_written_over(tmp_path: Path, say
     assert "none.txt cannot be read: No such file" in say("--prompts", tmp_path / "none.txt")[2]
 
 
+def test_what_is_done_behind_another_is_shown_when_it_is_interrupted(
+    tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Iterator[Piece]:
+        yield Piece(row=1, text=" and all", token=3, finish="length")
+        raise KeyboardInterrupt
+
+    file = tmp_path / "prompts.txt"
+    file.write_text("one\ntwo\nthree\n", encoding="utf-8")
+    monkeypatch.setattr(Run, "stream", broken)
+    code, shown, _ = say("--prompts", file)
+    assert (code, [each["line"] for each in told(shown)]) == (130, [2])
+
+
 def test_what_is_done_is_kept_when_it_is_interrupted(tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     file, out = tmp_path / "prompts.txt", tmp_path / "out.jsonl"
     file.write_text("one\ntwo\nthree\n", encoding="utf-8")
@@ -119,6 +136,7 @@ def test_what_is_done_is_kept_when_it_is_interrupted(tmp_path: Path, say: Any, m
     def broken(*_: Any, **__: Any) -> Iterator[Piece]:
         yield Piece(row=0, text="not all")
         yield Piece(row=1, text=" and all", token=3, finish="length")
+        assert "and all" in (tmp_path / "out.jsonl.part").read_text(encoding="utf-8")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Run, "stream", broken)
@@ -127,4 +145,5 @@ def test_what_is_done_is_kept_when_it_is_interrupted(tmp_path: Path, say: Any, m
     assert f"1 of 3 texts are in {out}.part" in err
     (kept,) = told((tmp_path / "out.jsonl.part").read_text(encoding="utf-8"))
     assert (kept["line"], kept["prompt"] + kept["text"]) == (2, "two and all")
-    assert [each["line"] for each in told(say("--prompts", file)[1])] == [2]
+    monkeypatch.setattr("llm_build.cli.generate.Filed", None)
+    assert "part is there: name another" in say("--prompts", file, "--out", out)[2]

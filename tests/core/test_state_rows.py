@@ -174,6 +174,9 @@ def test_rows_of_a_range_have_the_room_of_the_whole_and_are_told_by_their_number
         part.reserve([0, 0, 0])
     part.fork([1], [0])
     assert state.lengths.tolist() == [0, 3, 3]
+    part.range(1, 2).reserve(3)
+    with pytest.raises(CapacityError, match="row 2 may hold 6 of 6 tokens"):
+        state.reserve([0, 1, 1])
     part.reset([1])
     assert state.lengths.tolist() == [0, 3, 0]
     state.reserve([6, 3, 6])
@@ -182,10 +185,10 @@ def test_rows_of_a_range_have_the_room_of_the_whole_and_are_told_by_their_number
 def test_what_one_range_reserved_is_for_no_other_and_another_reserve_voids_it(model: Toy, state: State) -> None:
     one, other = state.range(0, 1), state.range(1, 3)
     one.reserve(1)
-    with pytest.raises(CapacityError, match="call state.reserve first"), torch.no_grad():
+    with pytest.raises(CapacityError, match=r"call state\.reserve first"), torch.no_grad():
         model(torch.tensor([[1], [1]]), other)
     other.reserve(1)
-    with pytest.raises(CapacityError, match="call state.reserve first"), torch.no_grad():
+    with pytest.raises(CapacityError, match=r"call state\.reserve first"), torch.no_grad():
         model(torch.tensor([[1]]), one)
 
 
@@ -200,6 +203,8 @@ def test_a_range_rewinds_its_own_rows_and_a_mark_is_of_its_own_range(model: Toy,
     part.rewind(mark)
     assert state.lengths.tolist() == [2, 1, 1]
     assert torch.equal(feed(model, part, [[4, 5], [6, 1]]), first)
+    part.rewind(mark)
+    part.reserve(5)
 
 
 def test_the_span_of_a_range_is_that_of_its_rows(model: Toy) -> None:

@@ -79,8 +79,8 @@ class View(ABC):
     def range(self, start: int, stop: int) -> View:
         """The storage of the rows from `start` to `stop` - 1 as a view of its own, which shares every tensor.
 
-        As it is here, it goes through the whole: right for any layout, and as slow as all rows. A layout of its own
-        gives back a copy of itself whose tensors are narrowed (`narrowed`), so that other rows cost nothing.
+        As it is here, it goes through the whole: right for any layout, and as slow as all rows are. A layout that gives
+        back a copy of itself, `rows_held` and every tensor that has a row narrowed (`narrowed`), is as fast as its rows.
         """
         from llm_build.step.within import Within
 

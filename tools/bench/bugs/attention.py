@@ -11,6 +11,7 @@ MASKED = "registry/llm_build/attend/masked.py"
 STEP = "registry/llm_build/step/step.py"
 VIEW = "registry/llm_build/step/view.py"
 STATE = "registry/llm_build/step/state.py"
+BOOK = "registry/llm_build/step/book.py"
 ROTATE = "qk = self.position.rotate(qk, step.positions)  # together: the angles are the same"
 SEEN = "((k <= q) if options.causal else (q >= 0))"
 MIXED = "mixed = step.attend(  # [B, T, H, E]\n            q,\n            k,\n            v,"
@@ -118,7 +119,7 @@ BUGS = [
     gqa("lengths advanced twice", "self.lengths.add_(count)", "self.lengths.add_(2 * count)", STATE),
     gqa("lengths forgotten by a fork", "lengths[other] = lengths[one]", "pass", STATE),
     gqa("lengths kept by a rewind", "self.lengths.copy_(mark.lengths)", "pass", STATE),
-    gqa("overflow granted", "if bound + new > self.capacity:", "if bound > self.capacity:", STATE),
+    gqa("overflow granted", "if bound + new > self.capacity:", "if bound > self.capacity:", BOOK),
     gqa(
         "values stored in another dtype",
         MIXED,

@@ -7,6 +7,7 @@ from bugs.bug import Bug
 DENSE = "plugins/llm_build_plugins/generate/dense_module.py"
 VIEW = "registry/llm_build/step/view.py"
 STATE = "registry/llm_build/step/state.py"
+BOOK = "registry/llm_build/step/book.py"
 
 
 def dense(name: str, old: str, new: str, file: str = DENSE) -> Bug:
@@ -84,6 +85,9 @@ BUGS = [
         VIEW,
     ),
     dense("a length that a fork forgets", "lengths[other] = lengths[one]", "pass", STATE),
-    dense("a room that a fork forgets", "self._bounds[row], self._highest[row] = bound, highest", "pass", STATE),
-    dense("overflow granted", "if bound + new > self.capacity:", "if bound > self.capacity:", STATE),
+    dense("a room that a fork forgets", "self.bounds[row], self.highest[row] = bound, highest", "pass", BOOK),
+    dense("a range that is a copy", "return {name: each[start:stop] ", "return {name: each[start:stop].clone() ", VIEW),
+    dense("a range of the first rows", "return {name: each[start:stop] ", "return {name: each[: stop - start] ", VIEW),
+    dense("a range writes its rows among all", "made.row = self.row[: stop - start]", "made.row = self.row[start:stop]"),
+    dense("overflow granted", "if bound + new > self.capacity:", "if bound > self.capacity:", BOOK),
 ]

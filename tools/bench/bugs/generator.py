@@ -10,8 +10,8 @@ BUGS = [
         name="the seed is ignored",
         component="generator:decode",
         file=DRAW,
-        old="= _signed(seed), 0",
-        new="= 0, 0",
+        old="[_signed(each) for each in seeds]",
+        new="[0 for each in seeds]",
     ),
     Bug(
         name="the global random state",

@@ -1,5 +1,7 @@
+from copy import copy
+
 import torch
-from llm_build import View
+from llm_build import View, narrowed
 
 
 class Thing:
@@ -21,6 +23,13 @@ class Cells(View):
         self.cells = {name: field.zeros(sizes.rows, sizes.capacity + 1, like=like) for name, field in kept.items()}
         self.row = torch.arange(sizes.rows, device=like.device)[:, None]
         self.place = torch.arange(sizes.capacity, device=like.device)
+
+    def range(self, start, stop):
+        made = copy(self)
+        made.rows_held, made.row = stop - start, self.row[: stop - start]
+        kept = (self.sequence, self.memory, self.cells)
+        made.sequence, made.memory, made.cells = (narrowed(each, start, stop) for each in kept)
+        return made
 
     def extend(self, new, step):
         for name, value in new.items():
