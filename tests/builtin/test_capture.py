@@ -111,14 +111,68 @@ def test_a_step_that_is_compiled_and_captured_writes_nearly_the_same() -> None:
         assert one[:20] == other[:20]
 
 
-def test_a_graph_is_made_once_for_each_length_in_use() -> None:
+def test_a_graph_is_made_once_for_each_bucket_of_rows_and_of_the_length_in_use() -> None:
+    engine = running(decoder(), rows=6)
+    lengths = [130, 130, 20, 20, 20]
+    requests = [Request.of(engine.tokenizer, 0, [5], (), most, seed) for seed, most in enumerate(lengths)]
+    for each in requests:
+        engine.submit(each)
+    while engine.step():
+        pass
+    graphs = {rows: sorted(step._graphs) for rows, step in engine._steps.items() if isinstance(step, Replay)}
+    assert {2} <= set(graphs) <= {1, 2, 4, 6}
+    assert all(set(spans) <= {64, 96, 128, 192} for spans in graphs.values())
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_texts_that_come_move_and_leave_are_what_they_are_without_graphs(cache: str) -> None:
+    """Rows join and leave between steps that are replayed, the second call with the graphs of the first."""
     made, tokenizer = decoder(), small_tokenizer()
-    sampler, cache = (each.build(Context()) for each in (generate.greedy(), generate.dense()))
-    engine = Engine(made, tokenizer, sampler, cache, rows=1, capacity=256, chunk=256)
-    pieces = list(engine.submit(Request.of(tokenizer, 0, [5], (), 130, 0)))
-    assert isinstance(engine._step, Replay)
-    assert sorted(engine._step._graphs) == [64, 128, 192][: 1 + len(pieces) // 64]
-    assert len(pieces) > 64
+    prompts = [PROMPTS[number % 3] + "abc"[: number % 4] for number in range(9)]
+    found = []
+    for capture in (True, False):
+        writer = generate.decode(sampler=generate.top_k(k=20), cache=CACHES[cache], capture=capture, rows=4, chunk=8)
+        module = writer.build(Context())
+        for _ in range(2):
+            session = module.open(made, tokenizer, capacity=200)
+            streams = [session.submit(each, max_new=10 + 11 * n, seed=n) for n, each in enumerate(prompts)]
+            next(streams[3])
+            streams.pop(4).close()
+            found.append([[piece.token for piece in each] for each in streams])
+    assert found[0] == found[1] == found[2] == found[3]
+
+
+def test_a_second_call_captures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, tokenizer, captured = decoder(), small_tokenizer(), []
+    writer = generate.decode(sampler=generate.greedy()).build(Context())
+    usual = Replay._record
+
+    def counted(self: Replay, *rest: Any) -> Any:
+        captured.append(1)
+        return usual(self, *rest)
+
+    monkeypatch.setattr(Replay, "_record", counted)
+    rows = []
+    for _ in range(2):
+        captured.clear()
+        rows.append([each.token for each in writer.generate(made, tokenizer, PROMPTS, max_new=30)])
+    assert captured == []
+    assert rows[0] == rows[1]
+
+
+def test_memory_comes_back_when_the_model_is_gone() -> None:
+    made, tokenizer = decoder(), small_tokenizer()
+    writer = generate.decode(sampler=generate.greedy()).build(Context())
+    before = torch.cuda.memory_allocated()
+    for max_new in (60, 120):
+        list(writer.generate(made, tokenizer, PROMPTS, max_new=max_new))
+        writer.close()
+        assert torch.cuda.memory_allocated() <= before + 2**22
+
+
+def running(made: Any, rows: int) -> Engine:
+    sampler, layout = (each.build(Context()) for each in (generate.greedy(), generate.dense()))
+    return Engine(made, small_tokenizer(), sampler, layout, rows=rows, capacity=256, chunk=256)
 
 
 def test_one_kernel_draws_the_chances_that_torchs_operations_draw() -> None:

@@ -18,7 +18,7 @@ from llm_build.bench.shapes import Shape
 from llm_build.components import Config
 from llm_build.cost.reads import reads
 from llm_build.errors import GenerationError
-from llm_build.interfaces import Cache, Generator, reads_source
+from llm_build.interfaces import Cache, Generator, reads_source, serves
 from llm_build.run import Compute
 
 
@@ -51,6 +51,8 @@ class Written:
 def measure(bench: Bench, shape: Shape) -> Cell:
     """Every figure of a shape, through the spec's generator; prefill, by the model's contract, without it."""
     device, model = bench.compute.device, bench.model
+    if serves(bench.generator):
+        bench.generator.close()  # what it keeps is that of another shape
     forget_peak(device)
     passes = Passes(model, shape, bench.compute, bench.cache)
     kernels = attending(model, passes)

@@ -79,8 +79,8 @@ class View(ABC):
     def range(self, start: int, stop: int) -> View:
         """The storage of the rows from `start` to `stop` - 1 as a view of its own, which shares every tensor.
 
-        As it is here, it goes through the whole: right for any layout, and as slow as all rows are. A layout that gives
-        back a copy of itself, `rows_held` and every tensor that has a row narrowed (`narrowed`), is as fast as its rows.
+        As it is here, it goes through the whole: right for any layout, and as slow as all rows are. A layout is as fast
+        as the rows if it gives back a copy of itself in which `rows_held` and what has a row are `narrowed`.
         """
         from llm_build.step.within import Within
 
