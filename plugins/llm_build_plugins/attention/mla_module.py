@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from llm_build import Context, Step
     from llm_build_plugins.attention.mla_config import mla
 
+LONG = 64
+"""A text of so many tokens is one of any length, where the ways over it are compared for a single query."""
+
 
 class LatentAttention(nn.Module):
     """x [B, T, D] → [B, T, D]: out(softmax(scale · q · kᵀ) · v), where k and v are made of a latent [R] a token.
@@ -74,9 +77,14 @@ class LatentAttention(nn.Module):
             turning = self.position.rotate(turning, step.positions)
         turning, shared = turning.split((self.heads, 1), dim=-2)
         stored = torch.cat((self.kv_norm(latent)[..., None, :].to(shared.dtype), shared), dim=-1)  # [B, T, 1, R + P]
-        way = self._absorbed if self.absorbs(x.shape[1], step.span) else self._expanded
+        way = self._absorbed if self._writes(step) or self.absorbs(x.shape[1], step.span) else self._expanded
         y: Tensor = self.out(way(still, turning, stored, step).flatten(2))
         return y
+
+    def _writes(self, step: Step) -> bool:
+        """Whether each row has one query, which takes fewer products absorbed from a few stored positions on: then no
+        graph of a step depends on the length in use."""
+        return step.view is not None and step.index.shape[1] == 1 and self.absorbs(1, LONG)
 
     def absorbs(self, new: int, seen: int) -> bool:
         """Whether `new` queries a row over at most `seen` stored positions take fewer products absorbed.

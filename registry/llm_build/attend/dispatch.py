@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from llm_build.attend.eager import eager
@@ -17,7 +16,7 @@ from llm_build.attend.flash import flash, flash_lacks
 from llm_build.attend.fused import fused, fused_lacks, materialises
 from llm_build.attend.masked import masked
 from llm_build.attend.options import Options, Places
-from llm_build.attend.split import split, split_lacks
+from llm_build.attend.split import needs_triton, split, split_lacks
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Places, Options], Tensor]
 
@@ -58,7 +57,7 @@ def choose(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) ->
         return flash, "many queries over what is stored, in order", False
     if options.sinks is not None or options.softcap is not None:
         return eager, f"SDPA has no {'sinks' if options.sinks is not None else 'softcap'}", True
-    reference = materialises(q, v, options.dropout, masked=True)
+    reference = materialises(q, v, options.dropout, masked=True) or needs_triton(q)
     return masked, reference or "a state, padding, documents, a window, a mask or a bias", bool(reference)
 
 
@@ -72,8 +71,6 @@ def listening(to: Callable[[Choice], None]) -> Iterator[None]:
         _told.reset(before)
 
 
-# while torch.compile traces, this runs once and leaves nothing in the graph
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def report(kernel: str, why: str, slow: bool) -> bool:
     """Log a choice the first time that it is made, and tell who listens each time."""
     _report_once(kernel, why, slow)
@@ -81,6 +78,11 @@ def report(kernel: str, why: str, slow: bool) -> bool:
     if told is not None:
         told(Choice(kernel=kernel, why=why, slow=slow))
     return True
+
+
+# While torch.compile traces, this runs once and leaves nothing in the graph. It is what
+# torch.compiler.assume_constant_result does, which takes seconds to import.
+report._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @functools.cache

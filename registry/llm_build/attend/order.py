@@ -35,11 +35,10 @@ class InOrder:
         if self.table is None:
             used = self.span if self.ring is None else min(self.span, self.ring)
             return {name: kept[:, :used] for name, kept in fields.items()}, self
-        read = {}
-        for name, kept in fields.items():
-            pages = self.table[:, : -(-self.span // kept.shape[1])]
-            read[name] = kept[pages].flatten(1, 2)[:, : self.span]
-        return read, replace(self, table=None)
+        page = next(iter(fields.values())).shape[1]
+        pages = self.table[:, : -(-self.span // page)]
+        read = {name: kept[pages].flatten(1, 2) for name, kept in fields.items()}
+        return read, replace(self, span=pages.shape[1] * page, table=None)
 
     def index(self, q_index: Tensor, cells: int) -> Tensor:
         """q_index [B, T] → the place [B, S] of each of the first `cells` cells of a row, -1 where nothing may be read."""

@@ -20,14 +20,20 @@ HAS_TRITON = find_spec("triton") is not None
 """Whether the language of the kernel is installed, as it is with torch for CUDA."""
 
 
+def needs_triton(q: Tensor) -> str:
+    """What to do where a GPU is used and the kernel's language is not there; nothing otherwise."""
+    missing = q.device.type == "cuda" and not HAS_TRITON and not torch.is_grad_enabled()
+    return "the split kernel needs Triton: pip install triton" if missing else ""
+
+
 def split_lacks(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> str:
     """Why this kernel is not to attend here; nothing where it is."""
     if q.device.type != "cuda":
         return "the split kernel runs on a GPU"
     if torch.is_grad_enabled() or options.dropout:
         return "the split kernel is for inference"
-    if not HAS_TRITON:
-        return "the split kernel needs Triton: pip install triton"
+    if needs_triton(q):
+        return needs_triton(q)
     if q.dtype not in DTYPES:
         return f"the split kernel takes half precision and float32, not {q.dtype}"
     if options.mask is not None or options.bias is not None or places.documents is not None:

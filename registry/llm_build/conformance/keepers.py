@@ -13,6 +13,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from llm_build.attend import InOrder
 from llm_build.conformance.compare import require
 from llm_build.conformance.mixing import Mixers
 from llm_build.errors import CapacityError
@@ -62,13 +63,14 @@ def draw_spec(draw: Draw) -> StateSpec:
 class Keeper(nn.Module):
     """x [B, T, D] → [B, T, D]: a sum of all that it may read, each number by a weight of its own place.
 
-    What is stored of a token is made of its x. Weights are 0 wherever nothing may be read, so that a NaN there is seen.
+    What is stored of a token is made of its x. With every other seed it is told where that lies, as kernels are. Weights are 0 wherever nothing may be read, so that a NaN there is seen.
     Raises `Violation` where what is read has another shape or dtype than was declared.
     """
 
     def __init__(self, spec: StateSpec, seed: int) -> None:
         super().__init__()
         self.state_spec = spec
+        self.told = seed % 2 == 1
         random = torch.Generator().manual_seed(seed)
         for number, field in enumerate(spec.values()):
             size = math.prod(field.shape)
@@ -88,7 +90,7 @@ class Keeper(nn.Module):
         fields = {name: field for name, field in self.state_spec.items() if field.per == "token"}
         read, k_index = {name: self._make(name, field, x) for name, field in fields.items()}, step.index
         if isinstance(step.view, View):
-            read, k_index = step.view.extend(read, step)
+            read, k_index = _given_back(step.view, read, step, told=self.told)
         q, k = step.index[:, :, None], k_index[:, None, :]
         y = torch.zeros_like(x)
         for name, field in fields.items():
@@ -136,6 +138,12 @@ class Keeper(nn.Module):
     def _weight(self, kind: str, name: str) -> Tensor:
         weight: Tensor = getattr(self, f"{kind}{list(self.state_spec).index(name)}")
         return weight
+
+
+def _given_back(view: View, new: Mapping[str, Tensor], step: Step, told: bool) -> tuple[Mapping[str, Tensor], Tensor]:
+    """{name: [B, S, …]} and k_index [B, S], as a view reads them or as it has told where they lie."""
+    read, where = view.store(new, step) if told else view.extend(new, step)
+    return where.read(read, step.index) if isinstance(where, InOrder) else (read, where)
 
 
 def is_scarce(cache: Cache, rows: int = 3, capacity: int = 64) -> bool:

@@ -41,8 +41,8 @@ BUGS = [
     gqa("mask one too near with a state", SEEN, SEEN.replace("k <= q", "k < q"), VISIBLE),
     gqa(
         "mask aligned to the wrong corner",
-        "q, k = places.q_index[:, :, None], places.k_index[:, None, :]",
-        "q, k = places.q_index[:, :, None] - places.q_index[:, :1, None], places.k_index[:, None, :]",
+        "q, k = places.q_index[:, :, None], places.index()[:, None, :]",
+        "q, k = places.q_index[:, :, None] - places.q_index[:, :1, None], places.index()[:, None, :]",
         VISIBLE,
     ),
     gqa("the place itself is hidden", "mask=self.mask.allowed,", "mask=lambda q, k: k < q,"),
@@ -94,8 +94,8 @@ BUGS = [
     gqa("a memory's length is ignored", "lengths = self.memory_lengths\n", "lengths = None\n", STEP),
     gqa(
         "the last place of a memory is lost",
-        "torch.where(place < lengths[:, None], place, -1)",
-        "torch.where(place < lengths[:, None] - 1, place, -1)",
+        "InOrder(lengths=lengths, span=k.shape[1])",
+        "InOrder(lengths=lengths - 1, span=k.shape[1])",
         STEP,
     ),
     gqa(

@@ -45,9 +45,11 @@ BUGS = [
         "            cells[target] = cells[source]\n            break",
         LAYOUT,
     ),
-    dense("one row's length for all", "place < step.lengths[:, None]", "place < step.lengths.max()"),
-    dense("the last token is not read", "place < step.lengths[:, None]", "place < step.lengths[:, None] - 1"),
-    dense("only the first span is read", "place = self.place[: step.span]", "place = self.place[:64]"),
+    dense(
+        "one row's length for all", "lengths=step.lengths", "lengths=step.lengths.max().expand_as(step.lengths)"
+    ),
+    dense("the last token is not read", "lengths=step.lengths", "lengths=step.lengths - 1"),
+    dense("only the first span is read", "span=step.span", "span=min(64, step.span)"),
     dense(
         "written one cell on",
         "[self.row, step.index] =",
@@ -65,8 +67,8 @@ BUGS = [
     ),
     dense(
         "waits for the length",
-        "place = self.place[: step.span]",
-        "place = self.place[: step.span + 0 * int(step.lengths.max())]",
+        "span=step.span",
+        "span=step.span + 0 * int(step.lengths.max())",
     ),
     dense("a sequence field is not rewound", "view.sequence[name].copy_(kept)", "pass", STATE),
     dense("a sequence field is not reset", "for kept in self._raw():\n            kept[rows] = 0", "pass", VIEW),

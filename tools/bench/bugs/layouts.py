@@ -6,6 +6,7 @@ from bugs.bug import Bug
 
 FOLDER = "plugins/llm_build_plugins/generate/"
 RING, PAGED, PAGES, INT8 = (FOLDER + each for each in ("_ring.py", "paged_module.py", "_pages.py", "int8_module.py"))
+ORDER = "registry/llm_build/attend/order.py"
 DELTA = "plugins/llm_build_plugins/attention/gated_delta_module.py"
 CONV = "plugins/llm_build_plugins/attention/_short_convolution.py"
 MLA = "plugins/llm_build_plugins/attention/mla_module.py"
@@ -28,20 +29,17 @@ BUGS = [
     of("cache:dense", "a ring without slack", RING, "self.size = reach + sizes.max_step - 1", "self.size = reach"),
     of(
         "cache:dense",
-        "a ring of its reach that is written before it is read",
-        RING,
-        "        used, planes = min(step.span, self.size), self.encoded(new)\n",
-        "        self.size = self.reach\n"
-        "        used, planes = min(step.span, self.size), self.encoded(new)\n"
-        "        for name, value in planes.items():\n"
-        "            self.cells[name][self.row, torch.where(step.index < 0, self.size, step.index % self.size)] = value\n",
+        "a ring that reads one token less",
+        ORDER,
+        "(place > q_index[:, :1] - self.reach)",
+        "(place > q_index[:, :1] - self.reach + 1)",
     ),
     of(
         "cache:dense",
-        "a ring that reads one token less",
-        RING,
-        "(place > old - self.reach)",
-        "(place > old - self.reach + 1)",
+        "a ring that reads what was overwritten",
+        ORDER,
+        "(place >= 0) & (place > q_index[:, :1] - self.reach)",
+        "place >= 0",
     ),
     of("cache:dense", "a ring of the shortest reach", RING, "return max(bounded) if", "return min(bounded) if"),
     of(
@@ -86,9 +84,14 @@ BUGS = [
     of(
         "cache:dense",
         "a codec that answers new tokens raw",
-        FOLDER + "_ring.py",
+        FOLDER + "_layout.py",
         "return self.decoded(read, new), k_index",
-        "fields = self.decoded(read, new)\n        return {name: torch.cat((each[:, :used], new[name]), 1) for name, each in fields.items()}, k_index",
+        "fields = self.decoded(read, new)\n"
+        "        for row, column in (step.index >= 0).nonzero().tolist():\n"
+        "            cell = (k_index[row] == step.index[row, column]).nonzero()[0, 0]\n"
+        "            for name, each in fields.items():\n"
+        "                each[row, cell] = new[name][row, column]\n"
+        "        return fields, k_index",
     ),
     of(
         "cache:dense",
