@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from llm_build import GenerationError, Sizes, make_state, state_memory
+from llm_build_plugins.generate._compile import constants
 from llm_build_plugins.generate._draw import Draw
 from llm_build_plugins.generate._flight import Flight
 from llm_build_plugins.generate._groups import bucket, together
@@ -58,6 +59,7 @@ class Engine:
         chunk: int,
         memory: int = 0,
         capture: bool = True,
+        compile: bool = False,
     ) -> None:
         self.tokenizer, self.chunk, self.sound = tokenizer, chunk, True
         self.rows, self.capacity, self.memory = rows, capacity, memory
@@ -69,7 +71,7 @@ class Engine:
         log.info("%s", self.takes)
         state = make_state(model, rows, capacity, sizes.max_step, memory=memory, cache=cache)
         draw = Draw(sampler, tokenizer, model.vocab, rows, self.device)
-        self.writing = Writing(model, state, draw, tokenizer.eos)
+        self.writing = Writing(model, state, draw, tokenizer.eos, constants(sampler) if compile else None)
         on_gpu = self.device.type == "cuda"
         # a GPU takes the next step while the host looks at this one
         self._ahead, self._captures = int(on_gpu), capture and on_gpu

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from llm_build_plugins._thin import thin_products
+from llm_build_plugins.generate._compile import Compiled
 from llm_build_plugins.generate._sent import sent
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ class Writing:
     It lies on the device and is changed in place, so that a step can be launched as a graph. `tokens` [B, 1] are the
     latest, which the next step feeds. `allowed` [B] says which rows may go on, `live` [B] which have not met [eos]: the
     host learns of that later than the device does. The model is held by whoever waits for its tokens, not here.
+
+    A step runs compiled where `sampling` says which sampler it is; see `constants`.
     """
 
-    def __init__(self, model: Any, state: State, draw: Draw, eos: int | None) -> None:
-        self._model = weakref.ref(model)
+    def __init__(self, model: Any, state: State, draw: Draw, eos: int | None, sampling: Hashable | None = None) -> None:
+        self._model, self._sampling = weakref.ref(model), sampling
         self.state, self.draw = state, draw
         self.device = state.lengths.device
         self.tokens = torch.zeros(state.rows, 1, dtype=torch.int64, device=self.device)
@@ -71,12 +74,21 @@ class Writing:
             self._draw(self.model.head(last), drawing)
 
     @torch.no_grad()
-    @thin_products()
     def step(self) -> None:
         """A token for each row that is allowed and live. What it reads and writes stays where it is."""
-        count = self.allowed * self.live
-        hidden = self._hidden(self.tokens, count)
-        self._draw(self.model.head(hidden[:, -1]), count)
+        count, model = self.allowed * self.live, self.model
+        if self._sampling is None:
+            with thin_products():
+                self.finish(model.head, self._hidden(self.tokens, count), count)
+            return
+        compiled = Compiled.of(model)
+        with compiled.layers(model):
+            hidden = self._hidden(self.tokens, count)
+        compiled.run("sampling", _finish, self, model.head, hidden, count, kind=self._sampling)
+
+    def finish(self, head: nn.Module, hidden: Tensor, count: Tensor) -> None:
+        """hidden [B, 1, D] → the next token of each row, drawn and noted."""
+        self._draw(head(hidden[:, -1]), count)
 
     def tensors(self) -> Sequence[Tensor]:
         """What a step changes beside the state."""
@@ -97,3 +109,7 @@ def _last(hidden: Tensor, count: Tensor) -> Tensor:
     """hidden [B, T, D] → [B, D] of the last real token; that of a row without one means nothing."""
     place = (count - 1).clamp(min=0)[:, None, None].expand(-1, 1, hidden.shape[-1])
     return hidden.gather(1, place)[:, 0]
+
+
+def _finish(writing: Writing, head: nn.Module, hidden: Tensor, count: Tensor) -> None:
+    writing.finish(head, hidden, count)

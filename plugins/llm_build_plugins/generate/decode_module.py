@@ -34,7 +34,8 @@ class Decode:
         self.cache = config.part("cache", context)
         self.quantised = Quantised(config.part("quantizer", context))
         self.kept = Kept()
-        self.capture, self.rows, self.chunk = config.capture, config.rows, config.chunk
+        self.capture, self.compile = config.capture, config.compile
+        self.rows, self.chunk = config.rows, config.chunk
         self.max_new = config.max_new
         self.prompt = config.prompt or ""
 
@@ -111,6 +112,7 @@ class Decode:
                 chunk=sizes.max_step,
                 memory=sizes.memory,
                 capture=self.capture,
+                compile=self.compile,
             )
 
         return self.kept.engine(model, tokenizer, sizes, make)
