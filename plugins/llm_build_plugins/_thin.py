@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch._subclasses import FakeTensor
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
@@ -18,6 +19,8 @@ from llm_build_plugins._autocast import autocasts
 
 HALF = (torch.bfloat16, torch.float16)
 DEVICES = ("cuda",)
+PLAIN = (Tensor, nn.Parameter, FakeTensor)
+"""A tensor of another type may hold its numbers in its own way."""
 FEW, FEW_OF_BYTES = 16, 32
 """Up to so many rows of one matrix, in half precision and in bytes; above, the kernels that torch has are faster."""
 
@@ -34,7 +37,7 @@ def fits(x: Tensor, weight: Tensor, bias: Tensor | None, owner: Tensor | None = 
         and x.dtype in HALF
         and weight.device == x.device
         and weight.dtype in (x.dtype, torch.int8)
-        and type(weight) in (Tensor, nn.Parameter)
+        and type(weight) in PLAIN
         and weight.dim() == (2 if owner is None else 3)
         and weight.is_contiguous()
         and weight.numel() > 0
@@ -58,11 +61,8 @@ def product(
     weight [O, I], bias [O] and scale [O], or those of a bank [X, …], of which row r has `owner`[r] int64. Sums are
     float32. See `fits`.
     """
-    rows = x.reshape(-1, x.shape[-1])
-    if rows.stride(-1) != 1:
-        rows = rows.contiguous()
     steady = isinstance(weight, nn.Parameter)
-    y: Tensor = _product(rows, weight, bias, scale, owner, dtype or x.dtype, steady)
+    y: Tensor = _product(x.reshape(-1, x.shape[-1]), weight, bias, scale, owner, dtype or x.dtype, steady)
     return y.view(*x.shape[:-1], -1)
 
 
@@ -128,6 +128,43 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 @contextmanager
 def thin_products() -> Iterator[None]:
-    """Every `nn.functional.linear` within, and so every `nn.Linear`, is a `product` where that fits."""
+    """Every `nn.functional.linear` within, and so every `nn.Linear`, is a `product` where that fits.
+
+    torch.compile cannot trace all that it otherwise can within: what is compiled takes `thinned` in its place.
+    """
     with _Thin():
         yield
+
+
+def thinned(module: fx.GraphModule) -> fx.GraphModule:
+    """A graph that torch.compile traced, for its backend: the same in place, of sizes that are known."""
+    for node in list(module.graph.nodes):
+        if node.op == "call_function" and node.target is linear:
+            _thin_node(node)
+    module.graph.lint()
+    module.recompile()
+    return module
+
+
+def _thin_node(node: fx.Node) -> None:
+    given: Any = node  # whose arguments are nodes
+    x, weight, bias = _operands(*given.args, **given.kwargs)
+    of_x, of_weight, of_bias = (None if each is None else each.meta.get("example_value") for each in (x, weight, bias))
+    y = node.meta.get("example_value")
+    if of_x is None or of_weight is None or y is None or not all(isinstance(each, int) for each in of_x.shape):
+        return
+    if not fits(of_x, of_weight, of_bias) or y.dtype != of_x.dtype:
+        return
+    graph, steady = node.graph, isinstance(of_weight, nn.Parameter)
+    with graph.inserting_before(node):
+        rows = graph.call_method("reshape", (x, (-1, of_x.shape[-1])))
+        operator = torch.ops.llm_build.thin_product.default
+        made = graph.call_function(operator, (rows, weight, bias, None, None, y.dtype, steady))
+        shaped = graph.call_method("view", (made, tuple(y.shape)))
+    shaped.meta = node.meta.copy()
+    node.replace_all_uses_with(shaped)
+    graph.erase_node(node)
+
+
+def _operands(input: fx.Node, weight: fx.Node, bias: fx.Node | None = None) -> tuple[fx.Node, fx.Node, fx.Node | None]:
+    return input, weight, bias

@@ -141,6 +141,7 @@ def launch(
     chosen: Tile | None = None,
 ) -> Tensor:
     """See `_thin.product`. `steady`: no kernel shortly before writes the weights; `chosen` is for measuring."""
+    x = x if x.stride(-1) == 1 else x.contiguous()
     rows, (outputs, inputs) = len(x), weight.shape[-2:]
     y = x.new_empty(rows, outputs, dtype=dtype)
     sharing = rows if owner is None else 1

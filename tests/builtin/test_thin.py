@@ -15,7 +15,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from llm_build import Context, build
 from llm_build_plugins import _thin, ffn
-from llm_build_plugins._thin import fits, product, thin_products
+from llm_build_plugins._thin import fits, product, thin_products, thinned
 from llm_build_plugins.ffn import _rows
 from llm_build_plugins.quantize._linear import Int8Linear
 from tests.laws import law
@@ -54,14 +54,14 @@ def products(draw: st.DrawFn) -> Drawn:
     if narrow := draw(st.booleans()):
         weight = torch.randint(-127, 128, weight.shape, dtype=torch.int8)
     apart = torch.randn(rows, 2 * inputs).to(dtype)[:, :inputs]
-    given = Drawn(
+    made = Drawn(
         x=draw(st.sampled_from([apart, apart.contiguous(), apart[:1].expand(rows, -1), apart.T.contiguous().T])),
         weight=weight,
         bias=torch.randn(*bank, outputs).to(dtype) if draw(st.booleans()) else None,
         scale=torch.rand(*bank, outputs) / 64 if narrow else None,
         owner=torch.randint(5, (rows,)) if bank else None,
     )
-    return Drawn(*(None if each is None else each.to(PLACE) for each in attrs.astuple(given)))
+    return Drawn(*(None if each is None else each.to(PLACE) for each in attrs.astuple(made)))
 
 
 @law
@@ -153,27 +153,43 @@ def test_within_the_mode_linear_maps_of_few_rows_are_thin(block: nn.Module) -> N
         assert taken(x) == 0
 
 
-@pytest.mark.usefixtures("anywhere")
-def test_a_compiled_block_is_one_graph_within_the_mode(block: nn.Module) -> None:
-    torch._dynamo.reset()
-    counter = CompileCounterWithBackend("aot_eager")
-    blocks = [copy.deepcopy(block) for _ in range(2)]
-    compiled = [torch.compile(each, backend=counter, fullgraph=True) for each in blocks]
-    x = half(1, 1, 64).to(PLACE)
-    with torch.no_grad(), thin_products():
-        for _ in range(3):
-            torch.testing.assert_close(compiled[1](compiled[0](x)), blocks[1](blocks[0](x)), rtol=0.02, atol=0.02)
-    torch._dynamo.reset()
-    (graph,) = counter.graphs
-    assert graph.code.count("llm_build.thin_product") == 2
-
-
 MOE = ffn.moe(
     experts=6,
     router=ffn.softmax_topk(k=3, bias=True),
     expert=ffn.swiglu(hidden=11, bias=True),
     shared=ffn.mlp(hidden=5),
 )
+
+
+def gathering(*_: Any) -> tuple[Any, str, bool]:
+    return _rows.gathered, "a test says so", False
+
+
+@pytest.mark.usefixtures("anywhere")
+@pytest.mark.parametrize("positions", [1, _thin.FEW + 1])
+def test_compiled_blocks_share_one_graph_of_thin_products(
+    block: nn.Module, positions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_rows, "choose", gathering)
+    torch._dynamo.reset()
+    inner = CompileCounterWithBackend("aot_eager")
+    sparse = build(MOE, context=Context(dim=64), device=PLACE, dtype=BF16).eval()
+    blocks = [copy.deepcopy(nn.Sequential(block, sparse)) for _ in range(2)]
+
+    def backend(made: torch.fx.GraphModule, given: Any) -> Any:
+        return inner(thinned(made), given)
+
+    compiled = [torch.compile(each, backend=backend, fullgraph=True) for each in blocks]
+    x = half(1, positions, 64).to(PLACE)
+    with torch.no_grad():
+        expected = blocks[1](blocks[0](x))
+        for _ in range(3):
+            found = compiled[1](compiled[0](x))
+            torch.testing.assert_close(found, expected, rtol=0.05, atol=0.02 * float(expected.abs().max()))
+    torch._dynamo.reset()
+    (graph,) = inner.graphs
+    linears, bank, router = (4, 2, 1) if positions == 1 else (0, 2, 0)
+    assert graph.code.count("llm_build.thin_product") == linears + bank + router
 
 
 @pytest.mark.usefixtures("anywhere")
@@ -183,10 +199,12 @@ def test_a_mixture_that_reads_the_chosen_matrices_alone_is_the_same(
     positions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = build(MOE, context=Context(dim=24), device=PLACE).eval()
-    wide = copy.deepcopy(module.bfloat16()).float()
+    for each in module.parameters():
+        each.mul_(3)
     x = half(1, positions, 24).to(PLACE)
-    monkeypatch.setattr(_rows, "choose", lambda *_: (_rows.gathered, "a test says so", False))
-    torch.testing.assert_close(module(x).float(), wide(x.float()), rtol=0.05, atol=0.05)
+    expected = copy.deepcopy(module.bfloat16()).float()(x.float())
+    monkeypatch.setattr(_rows, "choose", gathering)
+    torch.testing.assert_close(module(x).float(), expected, rtol=0.05, atol=0.02 * float(expected.abs().max()))
 
 
 @GPU
