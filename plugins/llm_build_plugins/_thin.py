@@ -157,10 +157,10 @@ def _thin_node(node: fx.Node) -> None:
         return
     graph, steady = node.graph, isinstance(of_weight, nn.Parameter)
     with graph.inserting_before(node):
-        rows = graph.call_method("reshape", (x, (-1, of_x.shape[-1])))
+        rows = graph.call_function(torch.reshape, (x, (-1, of_x.shape[-1])))
         operator = torch.ops.llm_build.thin_product.default
         made = graph.call_function(operator, (rows, weight, bias, None, None, y.dtype, steady))
-        shaped = graph.call_method("view", (made, tuple(y.shape)))
+        shaped = graph.call_function(torch.reshape, (made, tuple(y.shape)))
     shaped.meta = node.meta.copy()
     node.replace_all_uses_with(shaped)
     graph.erase_node(node)
