@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
 
 from llm_build import Context, GenerationError, build, make_state
-from llm_build_plugins import attention, ffn, generate, model, norm, position
+from llm_build_plugins import _thin, attention, ffn, generate, model, norm, position
 from llm_build_plugins.generate._compile import Compiled, layers_of
 from llm_build_plugins.generate._culprit import running_part
 from llm_build_plugins.generate._folder import PLACE, keep_compiled
@@ -173,3 +173,19 @@ def test_compiled_code_is_kept_in_the_cache_folder_unless_told(monkeypatch: pyte
     monkeypatch.delenv(PLACE)
     keep_compiled()
     assert os.environ[PLACE] == str(tmp_path / "ours" / "inductor")
+
+
+def test_linear_maps_of_few_rows_are_thin_products_where_a_gpu_has_kernels_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_thin, "DEVICES", ("cpu",))
+    found = []
+
+    def backend(graph: torch.fx.GraphModule, _inputs: Any) -> Any:
+        _thin.thinned(graph)
+        found.append(len(graph.graph.find_nodes(op="call_function", target=torch.ops.llm_build.thin_product.default)))
+        return graph.forward
+
+    made = decoder("mixed").bfloat16()
+    steps(made, Compiled(backend), 1)
+    assert found == [4, 4], "qkv, out, and two of the feed-forward network, for each kind of layer"

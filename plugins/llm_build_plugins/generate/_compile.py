@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 from llm_build_plugins.generate._folder import keep_compiled
-from llm_build_plugins.generate._region import INDUCTOR, LIMIT, Backend, Region
+from llm_build_plugins.generate._inductor import inductor
+from llm_build_plugins.generate._region import LIMIT, Backend, Region
 
 SPAN = r"L\['args'\].*\.span$"
 """What torch calls `Step.span` where a layer is given a step."""
@@ -28,7 +29,7 @@ class Compiled:
 
     _every: ClassVar[WeakKeyDictionary[nn.Module, Compiled]] = WeakKeyDictionary()
 
-    def __init__(self, backend: Backend = INDUCTOR) -> None:
+    def __init__(self, backend: Backend = inductor) -> None:
         self._backend = backend
         self._regions: dict[Hashable, Region] = {}
         self._kinds: WeakKeyDictionary[nn.Module, Hashable] = WeakKeyDictionary()

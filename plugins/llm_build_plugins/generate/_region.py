@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from llm_build_plugins._thin import thin_products
 from llm_build_plugins.generate._culprit import first_line, traced_part
 
 log = logging.getLogger("llm_build.generate")
@@ -18,11 +19,7 @@ log = logging.getLogger("llm_build.generate")
 LIMIT = 64
 """How often one region is compiled for one number of rows, at most: parts of one shape may differ in what they do."""
 
-INDUCTOR = "inductor"
 Backend = str | Callable[..., Any]
-
-OPTIONS: dict[str, Any] = {"shape_padding": False}
-"""Of inductor. A step reads every weight once, so that padding one would cost a copy of it each time."""
 
 _made = itertools.count()
 
@@ -43,7 +40,7 @@ class Region:
     def __call__(self, name: str, part: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """What `call(part, *args, **kwargs)` gives; the part is called `name` where it must be named."""
         if self._refused:
-            return self._call(part, *args, **kwargs)
+            return self._as_it_is(part, args, kwargs)
         from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException  # slow to import
 
         try:
@@ -53,14 +50,17 @@ class Region:
             self._refused = True
             where = traced_part(fault, name, part)
             log.warning("%s is not compiled, nor is what is like it, because of %s: %s", name, where, first_line(fault))
-        return self._call(part, *args, **kwargs)
+        return self._as_it_is(part, args, kwargs)
+
+    def _as_it_is(self, part: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        with thin_products():
+            return self._call(part, *args, **kwargs)
 
     def _for(self, rows: int) -> Callable[..., Any]:
         """The compiled function for so many rows."""
         if rows not in self._compiled:
-            options = OPTIONS if self._backend == INDUCTOR else None
             own = _own(self._call, f"region_{self._number}_of_{rows}_rows")
-            self._compiled[rows] = torch.compile(own, fullgraph=True, backend=self._backend, options=options)
+            self._compiled[rows] = torch.compile(own, fullgraph=True, backend=self._backend)
         return self._compiled[rows]
 
 
