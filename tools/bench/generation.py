@@ -133,7 +133,7 @@ def greedy(name: str, model: Any, reference: Reference, device: str, wanted: Seq
 def drawn(name: str, model: Any, device: str, wanted: Sequence[str], tally: Tally) -> None:
     """A text depends on its prompt and its seed."""
     prompts = TOKENIZER.prompts(LENGTHS, seed=0)
-    every = [Way(cache="dense", rows=rows, mode=mode) for mode in wanted if mode != "compile" for rows in ROWS]
+    every = [Way(cache="dense", rows=rows, mode=mode) for mode in wanted for rows in ROWS]
     together = {way: way.write(model, prompts, TOP_K) for way in every}
     for way, texts in together.items():
         if way.write(model, prompts, TOP_K) != texts:
