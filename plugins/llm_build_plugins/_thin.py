@@ -16,6 +16,7 @@ from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
 from llm_build_plugins._autocast import autocasts
+from llm_build_plugins._single import is_single, single
 
 HALF = (torch.bfloat16, torch.float16)
 DEVICES = ("cuda",)
@@ -123,6 +124,8 @@ class _Thin(TorchFunctionMode):
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if fits(input, weight, bias) and not autocasts(input.device.type):
         return product(input, weight, bias)
+    if is_single(input, weight) and not autocasts(input.device.type):
+        return single(input, weight, bias)
     return linear(input, weight, bias)
 
 
