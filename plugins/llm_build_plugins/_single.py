@@ -1,6 +1,6 @@
 """The product of one row on a CPU. Legend: O outputs, I inputs.
 
-MKL takes one row as a matrix by a vector, in a loop that no second thread joins and that reads slower than memory gives.
+MKL takes one row as a matrix by a vector, in a loop that no second thread joins and that is slower than memory.
 Two columns it takes as two matrices: each thread has outputs of its own.
 """
 
