@@ -64,9 +64,7 @@ class Keeper(nn.Module):
         self.state_spec = [{"mixer": spec} for spec in specs]
         self.weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
 
-    def feed(
-        self, state: State, new: Mapping[str, Tensor], counts: Sequence[int], way: str = "extend"
-    ) -> list[Any]:
+    def feed(self, state: State, new: Mapping[str, Tensor], counts: Sequence[int], way: str = "extend") -> list[Any]:
         """Give every mixer the first counts[b] of new [B, T, …] → what each is given back: (fields, k_index)."""
         count = torch.tensor(counts)
         state.reserve(counts)

@@ -257,7 +257,7 @@ PLAIN = Places(q_index=torch.zeros(1, 1).long(), k_index=torch.zeros(1, 1).long(
 )
 def test_the_choice_rests_on_what_is_asked(places: Places, options: Options, kernel: Any) -> None:
     x = torch.zeros(1, 1, 1, 2)
-    assert choose(x, x, x, places, options)[0] is kernel
+    assert choose(x, x, places, options)[0] is kernel
 
 
 def test_the_choice_is_logged_once_and_a_slow_one_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:

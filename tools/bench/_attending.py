@@ -77,9 +77,7 @@ class Scene:
     def exactly(self, rows: int) -> Scene:
         """The first rows in float64."""
         where: Any = self.places.k_index
-        few = replace(
-            where, lengths=where.lengths[:rows], table=None if where.table is None else where.table[:rows]
-        )
+        few = replace(where, lengths=where.lengths[:rows], table=None if where.table is None else where.table[:rows])
         k, v = (each if where.table is not None else each[:rows] for each in (self.k, self.v))
         read, index = few.read({"k": k, "v": v}, self.places.q_index[:rows])
         places = replace(self.places, q_index=self.places.q_index[:rows], k_index=index)

@@ -85,9 +85,8 @@ def check() -> bool:
 
 def kernels(given: Scene) -> list[Kernel]:
     """Those that take a scene."""
-    asked = (given.q, given.k, given.v, given.places, given.options)
-    found: list[Kernel] = [split] if not split_lacks(*asked) else []
-    found += [flash] if not flash_lacks(*asked) else []
+    found: list[Kernel] = [split] if not split_lacks(given.q, given.places, given.options) else []
+    found += [flash] if not flash_lacks(given.q, given.v, given.places, given.options) else []
     plain = given.options.softcap is None and given.options.sinks is None
     return found + ([masked] if plain and given.q.shape[0] <= 64 else [])
 

@@ -11,6 +11,17 @@ from llm_build.attend.split import split
 from llm_build.attend.visible import visible
 
 __all__ = [
-    *["Choice", "InOrder", "Options", "Places", "Relation"],
-    *["attend", "eager", "flash", "fused", "listening", "masked", "split", "visible"],
+    "Choice",
+    "InOrder",
+    "Options",
+    "Places",
+    "Relation",
+    "attend",
+    "eager",
+    "flash",
+    "fused",
+    "listening",
+    "masked",
+    "split",
+    "visible",
 ]

@@ -1,11 +1,12 @@
+# ruff: noqa: N803 - what is compiled into a kernel has a name in capitals
 """Attention of a few queries over many keys as one kernel of a GPU. Imported only where one is: it needs Triton.
 
-The keys of a row are split over programs, each of which keeps a running softmax over its share; the shares are summed in
-their order. How many there are is read on the device, so one graph serves all lengths. Source: Dao et al. 2023,
+The keys of a row are split over programs, each of which keeps a running softmax over its share; the shares are summed
+in their order. How many there are is read on the device, so one graph serves all lengths. Source: Dao et al. 2023,
 "Flash-Decoding for long-context inference".
 
-Legend: B rows, T queries, H query heads, K key/value heads, G = H / K, M = G·T queries of one key head, E width of keys,
-Ev of values, P splits.
+Legend: B rows, T queries, H query heads, K key/value heads, G = H / K, M = G·T queries of one key head, E width of
+keys, Ev of values, P splits.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ COUNTERS = 2**16
 
 
 # Triton reads annotations as part of the program, and knows its own alone
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _tanh(x):  # type: ignore[no-untyped-def]
     """To the last bits of float32: near zero, where exponentials cancel, by its series."""
     square = x * x

@@ -40,20 +40,19 @@ def attend(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) ->
 
     Where `places.k_index` is `InOrder`, k and v are what is kept, as it says.
     """
-    kernel, why, slow = choose(q, k, v, places, options)
+    kernel, why, slow = choose(q, v, places, options)
     report(kernel.__name__, why, slow)
     return kernel(q, k, v, places, options)
 
 
-def choose(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> tuple[Kernel, str, bool]:
+def choose(q: Tensor, v: Tensor, places: Places, options: Options) -> tuple[Kernel, str, bool]:
     """The first kernel that lacks nothing, why it was chosen, and whether it is slow where another would not be."""
-    asked = (q, k, v, places, options)
-    if not fused_lacks(*asked):
+    if not fused_lacks(places, options):
         reference = materialises(q, v, options.dropout, masked=False)
         return fused, reference or "whole sequences, no mask but causality", bool(reference)
-    if not split_lacks(*asked):
+    if not split_lacks(q, places, options):
         return split, "the length in use, split over keys", False
-    if not flash_lacks(*asked):
+    if not flash_lacks(q, v, places, options):
         return flash, "many queries over what is stored, in order", False
     if options.sinks is not None or options.softcap is not None:
         return eager, f"SDPA has no {'sinks' if options.sinks is not None else 'softcap'}", True

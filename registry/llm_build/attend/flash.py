@@ -1,4 +1,4 @@
-"""Many queries over what a row has stored, in half precision on a GPU: torch's flash kernel for sequences of any length.
+"""Many queries over what a row has stored, in half precision on a GPU: torch's flash kernel for texts of any length.
 
 Legend: B rows, T queries, H query heads, K key/value heads, E head dim, C cells of a row, R segments of queries.
 """
@@ -15,7 +15,7 @@ from llm_build.attend.order import InOrder
 WIDEST = 256
 
 
-def flash_lacks(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> str:
+def flash_lacks(q: Tensor, v: Tensor, places: Places, options: Options) -> str:
     """Why this kernel cannot attend here; nothing where it can."""
     if q.device.type != "cuda":
         return "flash runs on a GPU"
@@ -39,15 +39,16 @@ def flash(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> 
     k, v = kept["k"], kept.get("v", kept["k"])
     width = v.shape[-1]
     v = pad(v, (0, q.shape[-1] - width)) if width < q.shape[-1] else v
-    (k, cells), (v, v_cells) = _end_to_end(k), _end_to_end(v)
-    if cells != v_cells:
-        (k, cells), (v, _) = _end_to_end(k.contiguous()), _end_to_end(v.contiguous())
+    if _cells(k) is None or _cells(k) != _cells(v):
+        k, v = k.contiguous(), v.contiguous()
+    cells = _cells(k)
+    assert cells is not None, "what is contiguous lies row behind row"
     starts, k_starts, lengths = _segments(places, where.lengths, cells)
     near = None if options.window is None else options.window - 1
     out: Tensor = torch.ops.aten._flash_attention_forward(
         q.flatten(0, 1),
-        k,
-        v,
+        _end_to_end(k, cells),
+        _end_to_end(v, cells),
         starts,
         k_starts,
         q.shape[1],
@@ -60,7 +61,8 @@ def flash(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> 
         window_size_right=0 if options.causal else near,
         seqused_k=lengths,
     )[0]
-    return out.unflatten(0, q.shape[:2])[..., :width]
+    attended: Tensor = out.unflatten(0, q.shape[:2])[..., :width]
+    return attended
 
 
 def _in_order(where: InOrder, kept: dict[str, Tensor], q_index: Tensor) -> tuple[dict[str, Tensor], InOrder]:
@@ -76,15 +78,16 @@ def _in_order(where: InOrder, kept: dict[str, Tensor], q_index: Tensor) -> tuple
     return {name: each[row, cell] for name, each in kept.items()}, InOrder(lengths=lengths, span=where.ring)
 
 
-def _end_to_end(kept: Tensor) -> tuple[Tensor, int]:
-    """[B, C, K, E] → all rows behind one another [cells, K, E], where they lie, and how many cells a row takes."""
+def _cells(kept: Tensor) -> int | None:
+    """How many cells lie from one row of [B, C, K, E] to the next; None where these are no whole number."""
     row, cell = kept.stride()[:2]
-    if row % cell or kept.stride(-1) != 1:
-        kept = kept.contiguous()
-        row, cell = kept.stride()[:2]
-    rows, cells = kept.shape[:2]
-    size = ((rows - 1) * (row // cell) + cells, *kept.shape[2:])
-    return kept.as_strided(size, kept.stride()[1:]), row // cell
+    return None if row % cell or kept.stride(-1) != 1 else row // cell
+
+
+def _end_to_end(kept: Tensor, cells: int) -> Tensor:
+    """[B, C, K, E] → all rows behind one another [cells, K, E], where they lie."""
+    size = ((kept.shape[0] - 1) * cells + kept.shape[1], *kept.shape[2:])
+    return kept.as_strided(size, kept.stride()[1:])
 
 
 def _segments(places: Places, lengths: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,7 +13,7 @@ from llm_build.attend.widths import one_width
 FLASH_HEAD_DIM = 256
 
 
-def fused_lacks(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> str:
+def fused_lacks(places: Places, options: Options) -> str:
     """Why this kernel cannot attend here; nothing where it can."""
     if not places.plain:
         return "fused is for whole sequences"

@@ -41,7 +41,7 @@ class InOrder:
         return read, replace(self, span=pages.shape[1] * page, table=None)
 
     def index(self, q_index: Tensor, cells: int) -> Tensor:
-        """q_index [B, T] → the place [B, S] of each of the first `cells` cells of a row, -1 where nothing may be read."""
+        """q_index [B, T] → the place [B, S] of the first `cells` cells of each row, -1 where nothing may be read."""
         cell = torch.arange(cells, device=self.lengths.device)
         if self.ring is None:
             return torch.where(cell < self.lengths[:, None], cell, -1)

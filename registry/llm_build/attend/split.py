@@ -26,7 +26,7 @@ def needs_triton(q: Tensor) -> str:
     return "the split kernel needs Triton: pip install triton" if missing else ""
 
 
-def split_lacks(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> str:
+def split_lacks(q: Tensor, places: Places, options: Options) -> str:
     """Why this kernel is not to attend here; nothing where it is."""
     if q.device.type != "cuda":
         return "the split kernel runs on a GPU"

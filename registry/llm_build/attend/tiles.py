@@ -1,5 +1,5 @@
-"""How the decode kernel cuts its work, from sizes that never change while a model writes. What is chosen was timed on an
-H100 by tools/bench/attention.py."""
+"""How the split kernel cuts its work, from sizes that never change while a model writes. tools/bench/attention.py times
+others."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def tiles_for(rows: int, kv_heads: int, queries: int, width: int, v_width: int, 
         rows=block,
         keys=keys,
         splits=splits,
-        warps=8 if wide else 4,
+        warps=8 if wide or itemsize > 2 else 4,
         stages=2 if wide or itemsize > 2 else 3,
         joined=live * sum(halves(v_width)) * splits <= TOGETHER,
     )

@@ -63,8 +63,9 @@ def draw_spec(draw: Draw) -> StateSpec:
 class Keeper(nn.Module):
     """x [B, T, D] → [B, T, D]: a sum of all that it may read, each number by a weight of its own place.
 
-    What is stored of a token is made of its x. With every other seed it is told where that lies, as kernels are. Weights are 0 wherever nothing may be read, so that a NaN there is seen.
-    Raises `Violation` where what is read has another shape or dtype than was declared.
+    What is stored of a token is made of its x. With every other seed it is told where that lies, as kernels are.
+    Weights are 0 wherever nothing may be read, so that a NaN there is seen. Raises `Violation` where what is read has
+    another shape or dtype than was declared.
     """
 
     def __init__(self, spec: StateSpec, seed: int) -> None:
@@ -140,7 +141,7 @@ class Keeper(nn.Module):
         return weight
 
 
-def _given_back(view: View, new: Mapping[str, Tensor], step: Step, told: bool) -> tuple[Mapping[str, Tensor], Tensor]:
+def _given_back(view: View, new: dict[str, Tensor], step: Step, told: bool) -> tuple[dict[str, Tensor], Tensor]:
     """{name: [B, S, …]} and k_index [B, S], as a view reads them or as it has told where they lie."""
     read, where = view.store(new, step) if told else view.extend(new, step)
     return where.read(read, step.index) if isinstance(where, InOrder) else (read, where)

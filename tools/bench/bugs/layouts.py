@@ -34,13 +34,6 @@ BUGS = [
         "(place > q_index[:, :1] - self.reach)",
         "(place > q_index[:, :1] - self.reach + 1)",
     ),
-    of(
-        "cache:dense",
-        "a ring that reads what was overwritten",
-        ORDER,
-        "(place >= 0) & (place > q_index[:, :1] - self.reach)",
-        "place >= 0",
-    ),
     of("cache:dense", "a ring of the shortest reach", RING, "return max(bounded) if", "return min(bounded) if"),
     of(
         "cache:dense",
