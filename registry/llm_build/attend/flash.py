@@ -51,7 +51,8 @@ def flash(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> 
         _end_to_end(v, cells),
         starts,
         k_starts,
-        q.shape[1],
+        # of a single query it takes a segment to be a row, and some rows are two
+        max(q.shape[1], 2),
         where.span,
         0.0,
         options.causal,
