@@ -108,3 +108,12 @@ def test_new_tokens_are_answered_from_the_store_as_old_ones_are(cache: str, reac
     cells = [(k_index[0] == place).nonzero().item() for place in range(3)]
     assert torch.equal(fields["k"][0, cells], expected[0])
     assert torch.equal(state.views[0]["mixer"].rounded({"k": new})["k"], expected)
+
+
+@pytest.mark.parametrize("cache", INT8_CACHES)
+def test_what_kernels_are_told_of_is_a_copy_of_the_length_in_use(cache: str) -> None:
+    keeper = Keeper({"k": Field((2,))})
+    state = state_of(keeper, 1, cache, capacity=10_000, max_step=1)
+    ((fields, where),) = keeper.feed(state, {"k": torch.ones(1, 1, 2)}, [1], way="store")
+    assert fields["k"].shape[1] <= 64 + 2
+    assert where.table is None
