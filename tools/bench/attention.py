@@ -11,7 +11,7 @@ import itertools
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -22,7 +22,7 @@ from _attending import Case, Kernel, Scene, Timed, scene
 from _measure import REPEATS, finish, machine
 from llm_build.attend import eager, flash, masked, split
 from llm_build.attend.flash import flash_lacks
-from llm_build.attend.split import split_lacks
+from llm_build.attend.split import FEW, split_lacks
 from llm_build.attend.tiles import Tiles, tiles_for
 
 WORKERS = 12
@@ -65,6 +65,7 @@ def checked() -> Iterator[Case]:
 def check() -> bool:
     """Whether every kernel comes as close to the reference in float64 as its dtype allows, twice the same."""
     begun, counted, failed = time.monotonic(), {"split": 0, "flash": 0, "masked": 0}, 0
+    warm([(case, ruled(case)) for case in checked() if case.queries <= FEW or case.sinks])
     for number, case in enumerate(checked()):
         given = scene(case, number)
         exact = given.exactly(2).by(eager)
@@ -117,6 +118,7 @@ def timed() -> Iterator[tuple[Case, list[Kernel]]]:
 
 def measure() -> None:
     """Print what each kernel takes for a call."""
+    warm([(case, ruled(case)) for case, every in timed() if split in every])
     for case, every in timed():
         sides = {kernel.__name__: Timed(case, kernel) for kernel in every}
         taken: dict[str, list[float]] = {name: [] for name in sides}
@@ -171,7 +173,7 @@ def variants(case: Case) -> Iterator[Tiles]:
 def ruled(case: Case) -> Tiles:
     queries = case.queries * case.heads // case.kv_heads
     width = case.v_width or case.width
-    cells = (case.window or 0) + case.queries if case.layout == "ring" else case.capacity + 1
+    cells = (case.window or 0) + case.queries if case.layout == "ring" else case.capacity
     return tiles_for(case.rows, case.kv_heads, queries, case.width, width, cells, case.dtype.itemsize)
 
 
@@ -194,19 +196,30 @@ def compiled(asked: tuple[Case, Tiles]) -> str:
     """Run once, so that the compiled kernel lies on the disk; what is wrong with it otherwise."""
     case, tiles = asked
     try:
-        scene(replace(case, rows=1)).by(cut(tiles))
+        scene(case).by(cut(tiles))
         torch.cuda.synchronize()
     except Exception as fault:  # noqa: BLE001 - tiles that do not fit are no result
         return f"{type(fault).__name__}: {str(fault)[:80]}"
     return ""
 
 
+def warm(asked: Sequence[tuple[Case, Tiles]]) -> list[str]:
+    """Compile what is asked for, in several processes → what is wrong with each."""
+    # the rows and their length are no part of a kernel
+    small = [(replace(case, rows=1, length=case.queries), tiles) for case, tiles in asked]
+    once_each = list(dict.fromkeys(small))
+    begun = time.monotonic()
+    with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
+        wrong = dict(zip(once_each, pool.map(compiled, once_each, chunksize=2), strict=True))
+    failed = {each for each in wrong.values() if each}
+    print(f"{len(once_each)} kernels compiled in {time.monotonic() - begun:.0f} s", *sorted(failed), sep="\n    ")
+    return [wrong[each] for each in small]
+
+
 def tune() -> None:
     """Print the fastest tiles of each case, and how far the rule is from them."""
     asked = [(case, tiles) for case in TUNED for tiles in dict.fromkeys(variants(case))]
-    with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
-        wrong = dict(zip(asked, pool.map(compiled, asked, chunksize=4), strict=True))
-    print(f"{len(asked)} tiles compiled, {sum(map(bool, wrong.values()))} do not fit")
+    wrong = dict(zip(asked, warm(asked), strict=True))
     for case in TUNED:
         fits = [tiles for each, tiles in asked if each is case and not wrong[case, tiles]]
         # every graph keeps its own cells: one at a time

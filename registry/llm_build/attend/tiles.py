@@ -37,7 +37,7 @@ def tiles_for(rows: int, kv_heads: int, queries: int, width: int, v_width: int, 
     block = min(max(power_of_two(queries), LEAST), 32 if wide else 64)
     keys = _keys(max(width, v_width), itemsize)
     programs = rows * kv_heads * -(-queries // block)
-    shares = -(-cells // keys)
+    shares = cells // keys
     splits = power_of_two(max(1, min(PROGRAMS // programs, shares, MOST_SPLITS)))
     live = min(power_of_two(queries), block)
     return Tiles(
