@@ -112,7 +112,8 @@ def test_a_step_that_is_compiled_and_captured_writes_nearly_the_same() -> None:
 
 
 def test_a_graph_is_made_once_for_each_bucket_of_rows_and_of_the_length_in_use() -> None:
-    engine = running(decoder(), rows=6)
+    made = decoder()
+    engine = running(made, rows=6)
     lengths = [130, 130, 20, 20, 20]
     requests = [Request.of(engine.tokenizer, 0, [5], (), most, seed) for seed, most in enumerate(lengths)]
     for each in requests:

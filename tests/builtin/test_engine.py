@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from llm_build import Context, GenerationError, Piece
 from llm_build_plugins.generate._engine import Engine
@@ -17,6 +18,7 @@ from llm_build_plugins.generate._groups import bucket, together
 from llm_build_plugins.generate._noise import waits
 from llm_build_plugins.generate._request import Request
 from llm_build_plugins.generate._session import Stream
+from llm_build_plugins.generate._writing import Writing
 from tests.builtin.caches import CACHES, caches
 from tests.laws import law
 from tests.small import small_model, small_part, small_tokenizer
@@ -64,8 +66,12 @@ def tokens_of(pieces: Any) -> list[int]:
 def test_each_text_is_what_it_is_alone(
     model: Any, cache: str, wanted: list[tuple[str, int, int]], rows: int, chunk: int, data: st.DataObject
 ) -> None:
-    """Requests arrive and are dropped at any time, wait for a row, move to another, and are read in chunks."""
+    """Requests arrive and are dropped at any time, wait for a row, move to another, and are read in chunks.
+
+    The host may look a step late, as it does on a GPU.
+    """
     running, streams = engine(model, rows, chunk, cache), {}
+    running._ahead = data.draw(st.integers(0, 1))
     for number, each in enumerate(wanted):
         streams[number] = submitted(model, running, request(*each))
         for _ in range(data.draw(st.integers(0, 4))):
@@ -92,6 +98,31 @@ def test_rows_in_use_are_the_first_and_a_step_takes_the_bucket_that_holds_them()
     assert shapes == [6, 6, 2, 2, 2, 2]
     assert found == [alone(MODELS[0], "dense-raw", "a", most, 9) for most in (2, 2, 2, 2, 6, 6)]
     assert [bucket(rows, 200) for rows in (1, 3, 33, 65, 97, 129, 193)] == [1, 4, 64, 96, 128, 192, 200]
+
+
+def replayed(part: Writing) -> Any:
+    """The operations of a step, recorded once for each length in use and done again on the same storage ever after."""
+    recorded: dict[int, Any] = {}
+
+    def step(counts: list[int]) -> None:
+        part.state.reserve(counts)
+        if part.state.span in recorded:
+            recorded[part.state.span]()
+        else:
+            recorded[part.state.span] = make_fx(lambda: part.step())()
+
+    return step
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cache", ["dense-raw", "paged-raw"])
+def test_a_step_that_is_replayed_is_never_stale(cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a graph does, on a CPU: what a step does is recorded once, and rows come, move and leave."""
+    running = engine(MODELS[1], 3, cache=cache)
+    monkeypatch.setattr(running, "_step_of", replayed)
+    wanted = [("a", 2, 0), ("de", 9, 1), ("f", 5, 2), ("def", 4, 3), ("l", 6, 4)]
+    found = [tokens_of(each) for each in [submitted(MODELS[1], running, request(*each)) for each in wanted]]
+    assert found == [alone(MODELS[1], cache, *each) for each in wanted]
 
 
 def test_prompts_that_come_together_are_read_together_and_alone() -> None:
