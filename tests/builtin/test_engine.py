@@ -24,7 +24,9 @@ from tests.laws import law
 from tests.small import small_model, small_part, small_tokenizer
 
 TOKENIZER = small_tokenizer()
-MODELS = [small_model(seed=0, scale=30), small_model(seed=1, scale=30, window=3)]
+MODELS = [small_model(seed=0, scale=30), small_model(seed=1, scale=30, window=3), small_model(bias=True, tie=False)]
+with torch.no_grad():
+    MODELS[2].head.bias[TOKENIZER.eos] = 10.0  # some texts end before their length
 SAMPLER = "top_p { p = 0.9, temperature = 2, repetition = 1.2 }"
 WRITER = small_part("generate", sampler=SAMPLER)
 NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
