@@ -210,6 +210,17 @@ def test_a_row_that_is_free_is_given_to_who_waits() -> None:
     assert [len(tokens_of(each)) for each in streams[:2]] == [2, 2]
 
 
+def test_a_text_that_ends_while_the_host_is_a_step_late_ends_once() -> None:
+    running, wanted = engine(MODELS[2], 3), [("a", 9, seed) for seed in range(10)]
+    running._ahead = 1
+    streams = [submitted(MODELS[2], running, request(*each)) for each in wanted]
+    while running.step():
+        pass
+    found = [tokens_of(each) for each in streams]
+    assert found == [alone(MODELS[2], "dense-raw", *each) for each in wanted]
+    assert TOKENIZER.eos in {each[-1] for each in found}
+
+
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_request_for_nothing_is_done_at_once(rows: int) -> None:
     (last,) = submitted(MODELS[0], engine(MODELS[0], rows), request("def", 0, 0))
