@@ -111,7 +111,7 @@ def replayed(part: Writing) -> Any:
         if part.state.span in recorded:
             recorded[part.state.span]()
         else:
-            recorded[part.state.span] = make_fx(lambda: part.step())()
+            recorded[part.state.span] = make_fx(lambda: part.step())()  # noqa: PLW0108 (of a method it would take `self` for an input)
 
     return step
 
