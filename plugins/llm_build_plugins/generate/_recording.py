@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -11,7 +12,8 @@ import torch
 
 from llm_build import GenerationError
 
-_pools: dict[torch.device, Any] = {}
+_latest: dict[torch.device, weakref.ref[torch.cuda.CUDAGraph]] = {}
+"""A graph whose pool others may share: a pool that no graph uses any more cannot be named again."""
 _failed: list[torch.cuda.CUDAGraph] = []
 """Recordings that were broken off: torch's allocator of pinned memory may still ask them what belongs to them."""
 
@@ -31,7 +33,7 @@ def recorded(work: Callable[[], None], device: torch.device) -> torch.cuda.CUDAG
     Raises `Unrecorded` where that cannot be, and `GenerationError` where the device cannot be used any more.
     """
     graph, stream = torch.cuda.CUDAGraph(), _stream(device)
-    pool = _pools.setdefault(device, torch.cuda.graph_pool_handle())
+    pool = _pool(device)
     try:
         # other threads may allocate meanwhile; and the stream of the caller comes back whatever happens
         with (
@@ -41,11 +43,18 @@ def recorded(work: Callable[[], None], device: torch.device) -> torch.cuda.CUDAG
             work()
     except RuntimeError as fault:
         if not _ended(graph):
-            _release(graph, device)
+            _release(graph, device, pool)
             _refuse_unless_usable(device, fault)
         # the fault of ending comes after the one that broke the recording off
         raise Unrecorded(fault.__context__ or fault) from fault
+    _latest[device] = weakref.ref(graph)
     return graph
+
+
+def _pool(device: torch.device) -> Any:
+    """That of a graph that is still there, else a new one."""
+    latest = _latest.get(device, lambda: None)()
+    return torch.cuda.graph_pool_handle() if latest is None else latest.pool()
 
 
 def _ended(graph: torch.cuda.CUDAGraph) -> bool:
@@ -57,13 +66,13 @@ def _ended(graph: torch.cuda.CUDAGraph) -> bool:
     return True
 
 
-def _release(graph: torch.cuda.CUDAGraph, device: torch.device) -> None:
+def _release(graph: torch.cuda.CUDAGraph, device: torch.device, pool: Any) -> None:
     """Take the allocator out of a recording that CUDA refused to end: torch leaves it in, and knows no public way."""
     _failed.append(graph)
     for undo in (torch._C._cuda_endAllocateToPool, torch._C._cuda_releasePool):
         with suppress(RuntimeError):  # that much was undone
-            undo(device.index, _pools[device])
-    del _pools[device]
+            undo(device.index, pool)
+    _latest.pop(device, None)
 
 
 def _refuse_unless_usable(device: torch.device, fault: RuntimeError) -> None:

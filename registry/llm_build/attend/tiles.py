@@ -1,5 +1,5 @@
-"""How the split kernel cuts its work, from sizes that never change while a model writes. tools/bench/attention.py times
-others."""
+"""How the split kernel cuts its work, from sizes that never change while a model writes: as an H100 had it fastest, of
+what tools/bench/attention.py times."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 LEAST = 16
 """Tensor cores take no fewer rows, keys or numbers."""
-PROGRAMS = 512
-"""So many programs keep the memory of a GPU busy."""
+PROGRAMS, BUSY = 256, 32
+"""So many programs keep the memory of a GPU busy, and so many need no more of each row."""
 MOST_SPLITS = 32
 WIDE = 256
 """A head that is wider is read in two parts, where padding it to a power of two would waste much."""
@@ -35,24 +35,27 @@ def tiles_for(rows: int, kv_heads: int, queries: int, width: int, v_width: int, 
     """For `rows` rows with `queries` queries of each key head, heads of two widths, and at most `cells` keys."""
     wide = max(width, v_width) > WIDE
     block = min(max(power_of_two(queries), LEAST), 32 if wide else 64)
-    keys = _keys(max(width, v_width), itemsize)
     programs = rows * kv_heads * -(-queries // block)
-    shares = cells // keys
-    splits = power_of_two(max(1, min(PROGRAMS // programs, shares, MOST_SPLITS)))
+    keys, warps, stages = _turn(max(width, v_width), block, itemsize, busy=programs >= BUSY)
+    splits = power_of_two(max(1, min((PROGRAMS // 2 if wide else PROGRAMS) // programs, cells // keys, MOST_SPLITS)))
     live = min(power_of_two(queries), block)
     return Tiles(
         rows=block,
         keys=keys,
         splits=splits,
-        warps=8 if wide or itemsize > 2 else 4,
-        stages=2 if wide or itemsize > 2 else 3,
+        warps=warps,
+        stages=stages,
         joined=live * sum(halves(v_width)) * splits <= TOGETHER,
     )
 
 
-def _keys(width: int, itemsize: int) -> int:
-    """As many keys at a time as shared memory holds of two stages and more."""
-    return min(64, max(LEAST, 2**13 // (power_of_two(width) * itemsize // 2)))
+def _turn(width: int, block: int, itemsize: int, busy: bool) -> tuple[int, int, int]:
+    """Keys at a time, warps and stages: what shared memory holds, keys and values being two. `busy`: many programs."""
+    if itemsize > 2:
+        return min(64, max(LEAST, 2**13 // (power_of_two(width) * itemsize // 2))), 8, 2
+    if width > WIDE:
+        return (32, 4, 2) if busy else (LEAST, 8, 3)
+    return 32, 2 if block == LEAST and width <= WIDE // 2 else 4, 3
 
 
 def halves(width: int) -> tuple[int, int]:
