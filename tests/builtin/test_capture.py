@@ -12,7 +12,7 @@ from torch import Tensor
 from llm_build import Context, build
 from llm_build_plugins import attention, ffn, generate, model, norm, position
 from llm_build_plugins.generate._engine import Engine
-from llm_build_plugins.generate._noise import waits
+from llm_build_plugins.generate._noise import drawn_of
 from llm_build_plugins.generate._replay import Replay
 from llm_build_plugins.generate._request import Request
 from tests.builtin.caches import CACHES
@@ -176,10 +176,12 @@ def running(made: Any, rows: int) -> Engine:
     return Engine(made, small_tokenizer(), sampler, layout, rows=rows, capacity=256, chunk=256)
 
 
-def test_one_kernel_draws_the_chances_that_torchs_operations_draw() -> None:
+@pytest.mark.parametrize("vocab", [300, 5_001])
+def test_kernels_draw_what_torchs_operations_draw(vocab: int) -> None:
     seeds = torch.tensor([0, 1, -5, 2**62, -(2**63)])
-    drawn = torch.tensor([0, 3, 9, 100_000, 2])
-    tokens = torch.arange(5_001)
-    expected = waits(seeds, drawn, tokens)
-    actual = waits(seeds.cuda(), drawn.cuda(), tokens.cuda())
-    torch.testing.assert_close(actual.cpu(), expected, rtol=1e-5, atol=1e-9)
+    counts = torch.tensor([0, 3, 9, 100_000, 2])
+    for _ in range(20):
+        scores = torch.randn(5, vocab).masked_fill(torch.rand(5, vocab) < 0.2, float("-inf"))
+        expected = drawn_of(scores, seeds, counts)
+        assert torch.equal(drawn_of(scores.cuda(), seeds.cuda(), counts.cuda()).cpu(), expected)
+        counts += 1

@@ -102,10 +102,10 @@ class LatentAttention(nn.Module):
     def _absorbed(self, still: Tensor, turning: Tensor, stored: Tensor, step: Step) -> Tensor:
         """The same: (q · K c) = (Kᵀ q) · c for a latent c, and Σ weight · V c = V Σ weight · c."""
         keys, values = self.kv_up.split((self.nope, self.v), dim=1)  # [H, N, R], [H, V, R]
-        q = torch.cat((torch.einsum("bthn,hnr->bthr", still, keys).to(turning.dtype), turning), dim=-1)
+        q = torch.cat((head_by_head(still, keys.mT).to(turning.dtype), turning), dim=-1)
         # the sum of the rotary parts is left out afterwards: keys and values are one, which is read once and not copied
         latents = self._attend(q, stored, step)[..., : self.rank]
-        return torch.einsum("bthr,hvr->bthv", latents, values)
+        return head_by_head(latents, values)
 
     def _attend(
         self,
@@ -131,3 +131,11 @@ class LatentAttention(nn.Module):
         made = linear(latent.squeeze(2), self.kv_up.flatten(0, 1)).unflatten(-1, (self.heads, -1))
         keys, values = made.split((self.nope, self.v), dim=-1)
         return torch.cat((keys, shared.expand(-1, -1, self.heads, -1).to(keys.dtype)), dim=-1), values
+
+
+def head_by_head(x: Tensor, matrices: Tensor) -> Tensor:
+    """x [B, T, H, I], matrices [H, O, I] → [B, T, H, O]: the product of each head with its own matrix."""
+    if x.shape[0] * x.shape[1] == 1 and torch.compiler.is_compiling():
+        # of one row a compiler makes a sum, and fuses what is around it; a product would be a kernel of its own
+        return (x[..., None, :] * matrices).sum(-1)
+    return torch.einsum("bthi,hoi->btho", x, matrices)

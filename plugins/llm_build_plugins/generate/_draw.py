@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from llm_build_plugins.generate._noise import waits
+from llm_build_plugins.generate._noise import drawn_of
 from llm_build_plugins.generate._sent import sent
 
 if TYPE_CHECKING:
@@ -25,12 +25,11 @@ class Draw:
     def __init__(self, sampler: Any, tokenizer: Tokenizer, vocab: int, rows: int, device: torch.device) -> None:
         self._sampler = sampler
         self._eos = tokenizer.eos
-        self._tokens = torch.arange(vocab, device=device)
         self._seeds = torch.zeros(rows, dtype=torch.int64, device=device)
         self._drawn = torch.zeros_like(self._seeds)
         self._seen = torch.zeros(rows, vocab, dtype=torch.bool, device=device)
         # rows of the embedding that no token has, and padding, are never text
-        self._never = self._tokens >= tokenizer.vocab_size
+        self._never = torch.arange(vocab, device=device) >= tokenizer.vocab_size
         if tokenizer.pad is not None and tokenizer.pad != tokenizer.eos:
             self._never[tokenizer.pad] = True
 
@@ -63,14 +62,12 @@ class Draw:
         return [self._drawn, self._seen]
 
     def next(self, logits: Tensor, count: Tensor) -> Tensor:
-        """logits [B, V], count [B] → tokens [B, 1], each drawn with its row's own chance: argmax(p / Exponential(1)).
+        """logits [B, V], count [B] → tokens [B, 1], each drawn with its row's own chance.
 
         Of a row whose count is 0 the token means nothing, and nothing is noted of it.
         """
         scores = self._sampler.scores(logits.masked_fill(self._never, float("-inf")), self._seen)
-        wait = waits(self._seeds, self._drawn, self._tokens)
-        chances: Tensor = scores.softmax(-1) / wait.clamp_min(torch.finfo(wait.dtype).tiny)
-        tokens = chances.argmax(-1, keepdim=True)
+        tokens = drawn_of(scores, self._seeds, self._drawn)
         self._drawn.add_(count.clamp(max=1))
         self._note(tokens, count)
         return tokens

@@ -76,6 +76,7 @@ class Engine:
         # a GPU takes the next step while the host looks at this one
         self._ahead, self._captures = int(on_gpu), capture and on_gpu
         self._steps: dict[int, Taken] = {}
+        self._refused: set[str] = set()
         self._ranges: dict[tuple[int, int], Writing] = {}
         self._allowed: list[int] = [0] * rows
         self._held: list[Request | None] = [None] * rows
@@ -261,7 +262,7 @@ class Engine:
 
     def _step_of(self, part: Writing) -> Taken:
         if self._captures:
-            return Replay(part.step, part.state, part.tensors)
+            return Replay(part.step, part.state, part.tensors, self._refused)
 
         def step(counts: Sequence[int]) -> None:
             part.state.reserve(counts)

@@ -12,16 +12,25 @@ _SECOND = 0x94D049BB133111EB - 2**64
 _POSITIVE = 2**63 - 1
 
 
+def drawn_of(scores: Tensor, seeds: Tensor, drawn: Tensor) -> Tensor:
+    """scores [B, V], seeds and drawn [B] int64 → tokens [B, 1], of which a row's has the chance softmax(scores).
+
+    It is argmax(p / Exponential(1)), by logarithms. Source: Maddison, Tarlow and Minka 2014, "A* sampling", section 2.
+    """
+    if scores.is_cuda and scores.dtype == torch.float32:
+        from llm_build_plugins.generate._draw_kernel import draw  # triton comes with torch where there is a GPU
+
+        tokens: Tensor = draw(scores.contiguous(), seeds, drawn)
+        return tokens
+    wait = waits(seeds, drawn, torch.arange(scores.shape[-1], device=scores.device))
+    return (scores - wait.clamp_min(torch.finfo(wait.dtype).tiny).log()).argmax(-1, keepdim=True)
+
+
 def waits(seeds: Tensor, drawn: Tensor, tokens: Tensor) -> Tensor:
     """seeds and drawn [B] int64, tokens [V] or [B, V] int64 → Exponential(1) numbers [B, V] in float32.
 
     The number of a token is that of its row's seed and count alone, whichever others are asked for.
     """
-    if seeds.is_cuda and tokens.dim() == 1 and not torch.compiler.is_compiling():
-        from llm_build_plugins.generate._noise_kernel import waits as in_one  # triton comes with torch for a GPU
-
-        made: Tensor = in_one(seeds, drawn, tokens)
-        return made
     row = _mixed(_mixed(seeds) + drawn)[:, None]
     uniform = (_mixed(row + tokens) & _POSITIVE).to(torch.float32) * 2.0**-63
     wait: Tensor = -(-uniform).log1p()

@@ -24,15 +24,23 @@ log = logging.getLogger("llm_build.generate")
 class Replay:
     """`step`, launched as a graph where its kernels were recorded; as it is where they cannot be, and a line says why.
 
-    `tensors` gives what a step changes beside the state. A length in use comes as it is the first time: then what is
+    `tensors` gives what a step changes beside the state. `refused` is shared by steps that are alike, of other numbers of
+    rows: what cannot be recorded of one is not tried with the others. A length in use comes as it is the first time: then what is
     made on first use is made, and what is to be compiled is compiled. Raises `GenerationError` where a recording failed
     and left the device unfit for use.
     """
 
-    def __init__(self, step: Callable[[], None], state: State, tensors: Callable[[], Sequence[Tensor]]) -> None:
+    def __init__(
+        self,
+        step: Callable[[], None],
+        state: State,
+        tensors: Callable[[], Sequence[Tensor]],
+        refused: set[str] | None = None,
+    ) -> None:
         self._step, self._state, self._tensors = step, state, tensors
+        self._why = set() if refused is None else refused
         self._graphs: dict[int, torch.cuda.CUDAGraph | None] = {}
-        self._checked = self._refused = False
+        self._checked = False
 
     def __call__(self, counts: Sequence[int]) -> None:
         """Take a step of at most counts[b] tokens a row, 0 or 1."""
@@ -79,8 +87,12 @@ class Replay:
             self._state.reserve([0] * len(counts))
         return self._graphs[span]
 
+    @property
+    def _refused(self) -> bool:
+        return bool(self._why)
+
     def _refuse(self, why: str, fault: BaseException) -> None:
-        self._refused = True
+        self._why.add(why)
         part = running_part(fault)
         where = f" in {part}" if part else ""
         log.warning("decoding runs kernel by kernel, since a step %s%s: %s", why, where, first_line(fault))

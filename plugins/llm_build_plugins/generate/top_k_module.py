@@ -23,5 +23,6 @@ class TopK:
     def scores(self, logits: Tensor, seen: Tensor) -> Tensor:
         """logits and seen [B, V] → [B, V], -inf below the k-th largest."""
         scores = sharpened(logits, seen, self.repetition, self.temperature)
-        kth = scores.topk(min(self.k, scores.shape[-1])).values[..., -1:]
+        # the smallest of them in no order: a GPU takes as long to sort them as to find them
+        kth = scores.topk(min(self.k, scores.shape[-1]), sorted=False).values.amin(-1, keepdim=True)
         return scores.masked_fill(scores < kth, NEVER)

@@ -31,8 +31,8 @@ class post(Config):
 class parallel(Config):
     """All branches read one normed copy of the residual stream: x + Σ branch(norm(x)). One norm for all of them.
 
-    Where the block has a `cross`, it reads the same copy as the attention before it. GPT-NeoX's variant, which has a norm a
-    branch, is another.
+    Where the block has a `cross`, it reads the same copy as the attention before it. GPT-NeoX's variant, which has a
+    norm a branch, is another.
     Source: Wang and Komatsuzaki 2021, GPT-J-6B; Chowdhery et al. 2022, "PaLM", section 2, "parallel layers".
     """
 
