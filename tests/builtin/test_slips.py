@@ -224,12 +224,12 @@ def listening(module: nn.Module) -> Iterator[list[Tensor]]:
 )
 def test_the_generator_computes_what_the_training_forward_does(prompts: list[str], seed: int, dropout: float) -> None:
     module = small_model(seed=seed, scale=30, dropout=dropout)
-    with listening(module.norm) as heard:
-        rows = written(module, prompts)
-    counts = [len(TOKENIZER.encode(each)) for each in prompts]
-    for row, (tokens, count) in enumerate(zip(rows, counts, strict=True)):
-        # what came first may be padded; from then on each call brought one token
-        found = torch.cat([heard[0][row, :count], *[each[row, :1] for each in heard[1:]]])
+    for prompt in prompts:
+        with listening(module.norm) as heard:
+            (tokens,) = written(module, [prompt])
+        count = len(TOKENIZER.encode(prompt))
+        # the prompt, and from then on a token a call
+        found = torch.cat([heard[0][0, :count], *[each[0, :1] for each in heard[1:]]])
         expected, _ = module.hidden(torch.tensor([tokens]))
         fed = max(count, len(tokens) - 1)  # the last one is written, and not read again
         torch.testing.assert_close(found[:fed], expected[0, :fed], rtol=1e-9, atol=1e-9)

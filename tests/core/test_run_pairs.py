@@ -143,7 +143,7 @@ def test_run_shows_sources_with_what_is_written(tmp_path: Path, say: Any) -> Non
 def test_generate_prints_what_is_written(result: Any, say: Any) -> None:
     run, options = result.run, ("--device", "cpu", "--dtype", "float64")
     one, two = run.generate("abc"), run.generate("defg")
-    assert say("generate", place(result), "--prompt", "abc", *options) == (0, f"{one}\n", "")
+    assert say("generate", place(result), "--prompt", "abc", "-q", *options) == (0, f"{one}\n", "")
     both = ("--prompt", "abc", "--prompt", "defg")
     assert say("generate", place(result), *both, "-q", *options) == (0, f"{one}\n{two}\n", "")
     code, out, _ = say("generate", place(result), *both, *options)
@@ -154,7 +154,7 @@ def test_generate_needs_a_source(result: Any, say: Any) -> None:
     code, out, err = say("generate", place(result), "--device", "cpu")
     assert (code, out) == (1, "")
     assert err.startswith("error: this model reads a source before it writes; an empty prompt arrived: give some text")
-    stated = ("--set", 'generate.prompt="abc"', "--device", "cpu", "--dtype", "float64")
+    stated = ("--set", 'generate.prompt="abc"', "-q", "--device", "cpu", "--dtype", "float64")
     assert say("generate", place(result), *stated) == (0, f"{result.run.generate('abc')}\n", "")
 
 
