@@ -62,6 +62,7 @@ class Engine:
         compile: bool = False,
     ) -> None:
         self.tokenizer, self.chunk, self.sound = tokenizer, chunk, True
+        self._eos = tokenizer.eos
         self.rows, self.capacity, self.memory = rows, capacity, memory
         self.device = next(model.parameters()).device
         sizes = Sizes(rows=rows, capacity=capacity, max_step=min(chunk, capacity), memory=memory)
@@ -79,6 +80,7 @@ class Engine:
         self._refused: set[str] = set()
         self._ranges: dict[tuple[int, int], Writing] = {}
         self._allowed: list[int] = [0] * rows
+        self._due: tuple[list[int], list[int]] | None = None
         self._held: list[Request | None] = [None] * rows
         self._waiting: deque[Request] = deque()
         self._dropped: deque[Request] = deque()
@@ -108,8 +110,10 @@ class Engine:
     def _go_on(self) -> bool:
         self._sweep()
         self._admit()
-        self._gather()
-        reading, writing = self._where(lambda each: each.waits), self._where(lambda each: each.writes)
+        if self._due is None:
+            self._gather()
+            self._due = self._where(lambda each: each.waits), self._where(lambda each: each.writes)
+        reading, writing = self._due
         if reading and not (writing and self._read_last):
             self._read(*self._group(reading))
         elif writing:
@@ -142,6 +146,7 @@ class Engine:
         for each in requests:
             each.row = None
         if rows:
+            self._due = None
             # what they held is given back now: the length in use follows, and so do the pages of a pool
             self.writing.state.reset(rows)
 
@@ -150,6 +155,7 @@ class Engine:
         count = min(len(self._waiting), self._held.count(None))
         if not count:
             return
+        self._due = None
         free = [row for row, each in enumerate(self._held) if each is None]
         if free[count - 1] - free[0] >= count:
             self._close_up()
@@ -211,7 +217,7 @@ class Engine:
         part.read(self._padded(pieces), count, sent(drawing, self.device) if any(drawing) else None, **memory)
         if any(drawing):
             self._launched(part, start, [row for row, draws in enumerate(drawing, start) if draws])
-        self._read_last = True
+        self._due, self._read_last = None, True
 
     def _memory(self, requests: Sequence[Request]) -> dict[str, Tensor]:
         """What is made of the sources of those that begin [B, M, D]; -1 keeps what the other rows have."""
@@ -272,11 +278,12 @@ class Engine:
 
     def _launched(self, part: Writing, start: int, drawing: Sequence[int]) -> None:
         """What these rows drew is on its way to the host."""
-        requests = [self._at(row) for row in drawing]
-        for each in requests:
+        drawn = [(row - start, self._at(row)) for row in drawing]
+        for _, each in drawn:
             each.launched += 1
-        places = [row - start for row in drawing]
-        self._flying.append((Flight(part.tokens), list(zip(places, requests, strict=True))))
+            if each.launched == each.most:
+                self._due = None
+        self._flying.append((Flight(part.tokens), drawn))
 
     def _land(self) -> None:
         """Hand out the tokens of the oldest step that is on its way."""
@@ -284,5 +291,5 @@ class Engine:
         tokens = flight.tokens()
         going = [(row, each) for row, each in drawing if not each.done]
         for row, each in going:
-            each.take(tokens[row], self.tokenizer.eos)
+            each.take(tokens[row], self._eos)
         self._free([each for _, each in going if each.done])

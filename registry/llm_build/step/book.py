@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import add
 
 from llm_build.errors import CapacityError
 
@@ -40,8 +41,8 @@ class Book:
 
     def take(self, counts: Sequence[int]) -> None:
         """Every row b takes counts[b] more."""
-        self.bounds = [bound + new for bound, new in zip(self.bounds, counts, strict=True)]
-        self.highest = [max(each) for each in zip(self.highest, self.bounds, strict=True)]
+        self.bounds = list(map(add, self.bounds, counts))
+        self.highest = list(map(max, self.highest, self.bounds))
 
     def forget(self, rows: Iterable[int]) -> None:
         for row in rows:
