@@ -20,8 +20,8 @@ def is_single(x: Tensor, weight: Tensor) -> bool:
         and x.dtype == weight.dtype == torch.float32
         and type(weight) in (Tensor, nn.Parameter)
         and weight.numel() >= LEAST
-        and x.numel() == weight.shape[-1]
         and weight.dim() == 2
+        and x.numel() == x.shape[-1] == weight.shape[-1]
         and weight.is_contiguous()
         and torch.backends.mkl.is_available()
         and not (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))

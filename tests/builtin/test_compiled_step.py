@@ -113,6 +113,18 @@ def test_the_model_is_as_it_was_even_where_a_step_fails() -> None:
     assert [(name, dict(vars(each))) for name, each in made.named_modules()] == before
 
 
+def test_hooks_that_come_and_go_after_it_was_compiled_are_heard() -> None:
+    made = decoder("mixed")
+    Compiled._every[made] = Compiled("eager")
+    bare = written(made, compile=True, max_new=6)
+    for part in (made.layers[0], made.layers[0].ffn, made.head):
+        handle = part.register_forward_pre_hook(lambda _, args: (-args[0], *args[1:]))
+        hooked = written(made, compile=True, max_new=6)
+        assert hooked == written(made, compile=False, max_new=6) != bare
+        handle.remove()
+        assert written(made, compile=True, max_new=6) == bare
+
+
 def test_a_layer_that_somebody_compiled_stays_as_it_is() -> None:
     made = decoder("mixed")
     made.layers[1].compile(backend="eager")

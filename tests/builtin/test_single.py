@@ -55,3 +55,10 @@ def test_a_step_of_one_row_takes_it_and_no_other_does() -> None:
     assert products(torch.randn(1, 1, INPUTS).double()) != taken
     assert products(torch.randn(1, 1, INPUTS), grad=True) != taken
     assert products(torch.randn(1, 1, INPUTS), outputs=OUTPUTS // 2) != [(OUTPUTS // 2, 2)]
+
+
+def test_what_no_linear_map_takes_is_still_refused() -> None:
+    """As many numbers as a row has, in two."""
+    linear = nn.Linear(INPUTS, OUTPUTS)
+    with torch.no_grad(), thin_products(), pytest.raises(RuntimeError, match="cannot be multiplied"):
+        linear(torch.randn(2, INPUTS // 2))

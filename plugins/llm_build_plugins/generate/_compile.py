@@ -112,5 +112,6 @@ def _tracing() -> Iterator[None]:
     # torch's own limit counts what differs among layers, and is soon met; the length in use grows, so from the first it
     # is a number that varies, and no reason to compile again
     patched = public.patch(dynamic_sources=SPAN)  # type: ignore[attr-defined]
-    with config.patch(recompile_limit=LIMIT), patched:
+    # torch would not look whether hooks came or went since it compiled
+    with config.patch(recompile_limit=LIMIT, skip_nnmodule_hook_guards=False), patched:
         yield
