@@ -82,6 +82,25 @@ def test_nothing_is_kept_of_a_model_that_is_gone_or_has_other_weights(writer: An
     assert writer.kept._engine is None
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.train(),
+        lambda model: model.head.register_forward_hook(lambda *_: None),
+        lambda model: model.head.register_forward_pre_hook(lambda *_: None),
+        lambda model: setattr(model.layers[0], "ffn", torch.nn.Sequential(model.layers[0].ffn)),
+        lambda model: model.register_buffer("table", torch.zeros(1)),
+    ],
+)
+def test_nothing_is_kept_of_a_model_that_does_other_things(writer: Any, model: Any, change: Any) -> None:
+    """A graph would go on as it was recorded."""
+    written(writer, model, "def", max_new=1)
+    engine = writer.kept._engine
+    change(model)
+    written(writer, model, "def", max_new=1)
+    assert writer.kept._engine is not engine
+
+
 def test_after_a_fault_another_is_made(writer: Any, model: Any) -> None:
     expected = written(writer, model, "def")
     with pytest.MonkeyPatch.context() as patch:

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from llm_build_plugins.generate._quantised import weights_of
+from llm_build_plugins.generate._quantised import build_of
 
 if TYPE_CHECKING:
     from llm_build import Sizes
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 class Kept:
-    """One engine at most, until its model is gone or has other weights, or a larger one is asked for."""
+    """One engine at most, until its model is gone or another than it was, or a larger one is asked for."""
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
         self._model: weakref.ref[Any] | None = None
-        self._weights: list[tuple[int, int, int]] = []
+        self._build: list[tuple[object, ...]] = []
 
     def engine(self, model: Any, tokenizer: Tokenizer, sizes: Sizes, make: Callable[[], Engine]) -> Engine:
         """One of at least these sizes. What is kept and does not do is let go before another is made."""
-        weights, found = weights_of(model), self._engine
-        same = self._model is not None and self._model() is model and self._weights == weights
+        build, found = build_of(model), self._engine
+        same = self._model is not None and self._model() is model and self._build == build
         if found is not None and same and found.tokenizer is tokenizer and _does(found, sizes):
             return found
         found = None
@@ -36,7 +36,7 @@ class Kept:
             if (kept := own()) is not None:
                 kept.close()
 
-        self._model, self._weights = weakref.ref(model, forget), weights
+        self._model, self._build = weakref.ref(model, forget), build
         return self._engine
 
     def close(self) -> None:

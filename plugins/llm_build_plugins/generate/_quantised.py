@@ -12,29 +12,35 @@ if TYPE_CHECKING:
 
 
 class Quantised:
-    """Keeps the last model that was made, until the one that it was made of has other weights or is gone."""
+    """Keeps the last model that was made, until the one that it was made of is another or gone."""
 
     def __init__(self, quantizer: Quantizer | None) -> None:
         self._quantizer = quantizer
         self._source: weakref.ref[Any] | None = None
-        self._weights: list[tuple[int, int, int]] = []
+        self._build: list[tuple[object, ...]] = []
         self._made: Any = None
 
     def of(self, model: Any) -> Any:
         """The model itself without a quantiser."""
         if self._quantizer is None:
             return model
-        weights = weights_of(model)
-        if self._source is None or self._source() is not model or self._weights != weights:
+        build = build_of(model)
+        if self._source is None or self._source() is not model or self._build != build:
             self._made = None  # what is there goes first: both may not fit
             self._made = self._quantizer.quantize(model)
-            self._source, self._weights = weakref.ref(model, self._forget), weights
+            self._source, self._build = weakref.ref(model, self._forget), build
         return self._made
 
     def _forget(self, _: object) -> None:
         self._made = None
 
 
-def weights_of(model: nn.Module) -> list[tuple[int, int, int]]:
-    """Which tensors a model has, where, and how often each was written to; torch counts that of no inference tensor."""
-    return [(id(each), each.data_ptr(), 0 if each.is_inference() else each._version) for each in model.parameters()]
+def build_of(model: nn.Module) -> list[tuple[object, ...]]:
+    """What a model is at this moment, to be compared with what it was: neither a graph nor a copy shows what changed.
+
+    Its parts with their modes and hooks; its tensors, where each is, and how often a weight was written to, which torch
+    counts of no inference tensor.
+    """
+    parts = [(id(each), each.training, *each._forward_pre_hooks, -1, *each._forward_hooks) for each in model.modules()]
+    weights = [(id(each), each.data_ptr(), 0 if each.is_inference() else each._version) for each in model.parameters()]
+    return [*parts, *weights, *((id(each), each.data_ptr()) for each in model.buffers())]
