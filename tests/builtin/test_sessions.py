@@ -126,6 +126,13 @@ def test_two_calls_that_are_open_at_once_are_both_right(writer: Any, model: Any)
     assert [begun[0] + begun[3] + text(one), begun[1] + text(other)] == [each[0] for each in expected]
 
 
+def test_a_length_below_0_is_refused(writer: Any, model: Any) -> None:
+    with pytest.raises(GenerationError, match="max_new must be at least 0 tokens; -1 arrived"):
+        writer.generate(model, TOKENIZER, ["a"], max_new=-1)
+    with pytest.raises(GenerationError, match="max_new must be at least 0 tokens; -1 arrived"):
+        writer.open(model, TOKENIZER, rows=1).submit("a", max_new=-1)
+
+
 def test_a_call_that_is_left_gives_its_rows_back(writer: Any, model: Any) -> None:
     expected = written(writer, model, "def", "a")
     left = writer.generate(model, TOKENIZER, ["def", "a"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,9 @@ def test_a_line_of_json_may_hold_new_lines_and_fields_of_its_own(tmp_path: Path,
         ("a.jsonl", b'{"prompt": "a"}\nb\n', ":2: a line must be JSON"),
         ("a.jsonl", b'{"text": "a"}\n', ':1: a line must be an object with a text "prompt"'),
         ("a.jsonl", b'{"prompt": "a", "line": 1}\n', ':1: "line" is what the answer is told under'),
-        ("a.jsonl", b'{"prompt": "\\ud800"}\n', ":1: a prompt must be text that UTF-8 can hold"),
+        ("a.jsonl", b'{"prompt": "\\ud800"}\n', ":1: a prompt, and what is beside it, must be text that UTF-8 can hold"),
+        ("a.jsonl", b'{"prompt": "a", "id": ["\\ud800"]}\n', ":1: a prompt, and what is beside it, must be text"),
+        ("a.jsonl", b'{"prompt": "a", "id": %s}\n' % (b"[" * 10**5 + b"]" * 10**5), ":1: a line must be JSON that is not"),
         ("a.txt", b"\n" * 7, "and 2 lines more"),
     ],
 )
@@ -111,6 +114,12 @@ def test_prompts_have_one_source_and_nothing_is_written_over(tmp_path: Path, say
     code, _, err = say("--prompts", file, "--out", file)
     assert (code, file.read_text(encoding="utf-8")) == (1, "one\n")
     assert f"--out must be a new file; {file} is there" in err
+    assert say("--prompts", file, "--out", "/")[2] == "error: --out must name a file; / is none: name one in it\n"
+    for ending in (".part", ".new"):
+        (beside := tmp_path / f"new{ending}").write_text("mine", encoding="utf-8")
+        assert f"{beside} is there" in say("--prompts", file, "--out", tmp_path / "new")[2]
+        assert beside.read_text(encoding="utf-8") == "mine"
+        beside.unlink()
     assert "must lie in a folder that is there" in say("--prompts", file, "--out", tmp_path / "none" / "new")[2]
     assert "none.txt cannot be read: No such file" in say("--prompts", tmp_path / "none.txt")[2]
 
@@ -147,3 +156,17 @@ def test_what_is_done_is_kept_when_it_is_interrupted(tmp_path: Path, say: Any, m
     assert (kept["line"], kept["prompt"] + kept["text"]) == (2, "two and all")
     monkeypatch.setattr("llm_build.cli.generate.Filed", None)
     assert "part is there: name another" in say("--prompts", file, "--out", out)[2]
+
+
+def test_a_full_disk_is_told_and_what_fitted_is_kept(tmp_path: Path, say: Any) -> None:
+    file, out = tmp_path / "prompts.txt", tmp_path / "out.jsonl"
+    file.write_text("one\ntwo\n", encoding="utf-8")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        code, nothing, err = say("--prompts", file, "--out", out, "--set", "generate.rows=1", "--max-new", 1, "-q")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (code, nothing, out.exists()) == (1, "", False)
+    assert f"1 of 2 texts are in {out}.part\nerror: {out}.part cannot be written: File too large" in err
+    assert told((tmp_path / "out.jsonl.part").read_text(encoding="utf-8").splitlines()[0])[0]["line"] == 1

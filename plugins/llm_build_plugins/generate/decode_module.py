@@ -74,6 +74,8 @@ class Decode:
         max_new: int | None,
         seed: int,
     ) -> Request:
+        if max_new is not None and max_new < 0:
+            raise GenerationError(f"max_new must be at least 0 tokens; {max_new} arrived")
         source: Sequence[int] = ()
         if reads_source(model):
             source = _source(tokenizer, prompt, model.context)

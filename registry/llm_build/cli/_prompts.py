@@ -80,13 +80,16 @@ def _as_it_is(number: int, line: str | bytes) -> Prompt:
 def _of_json(number: int, line: str | bytes) -> Prompt:
     try:
         read = json.loads(line)
+        whole = json.dumps(read, ensure_ascii=False)
+    except RecursionError as fault:
+        raise _Faulty("a line must be JSON that is not so deep; leave such a field out") from fault
     except ValueError as fault:
         raise _Faulty(f'a line must be JSON such as {{"prompt": "…"}}: {fault}') from fault
     if not isinstance(read, dict) or not isinstance(read.get("prompt"), str):
         raise _Faulty('a line must be an object with a text "prompt"; write {"prompt": "…"}')
+    if whole.encode(errors="replace").decode() != whole:
+        raise _Faulty("a prompt, and what is beside it, must be text that UTF-8 can hold; take out the lone surrogate")
     text = read.pop("prompt")
-    if text.encode(errors="replace").decode() != text:
-        raise _Faulty("a prompt must be text that UTF-8 can hold; take out the lone surrogate")
     taken = [each for each in RESULTS if each in read]
     if taken:
         raise _Faulty(f'"{taken[0]}" is what the answer is told under; give the field another name')

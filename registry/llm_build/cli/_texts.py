@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -65,43 +66,61 @@ class Printed:
 class Filed:
     """To a file that appears when all are there; until then those that are done lie in one beside it, as they came.
 
-    Raises `GenerationError` where either is there already, before anything is written.
+    Raises `GenerationError` where one of these files is there already, before anything is written, and where one cannot
+    be written.
     """
 
     def __init__(self, texts: Sequence[Text], path: Path) -> None:
-        self._texts, self._path, self._so_far = texts, path, path.with_name(path.name + ".part")
+        self._texts = texts
+        self._path, self._so_far, self._whole = _files(path)
 
     def __enter__(self) -> Self:
         refuse_taken(self._path)
-        try:
-            self._file = self._so_far.open("x", encoding="utf-8")
-        except OSError as fault:
-            raise GenerationError(f"{self._so_far} cannot be written: {fault.strerror}; name another --out") from fault
+        with _written(self._so_far):
+            self._file, self._kept = self._so_far.open("x", encoding="utf-8"), 0
         return self
 
     def done(self, number: int) -> None:
-        self._file.write(self._texts[number].told() + "\n")
-        self._file.flush()
+        with _written(self._so_far):
+            self._file.write(self._texts[number].told() + "\n")
+            self._file.flush()
+        self._kept += 1
 
     def __exit__(self, *_: object) -> None:
-        count = sum(each.finish is not None for each in self._texts)
-        self._file.close()
-        if count < len(self._texts):
-            click.echo(f"{count:_} of {len(self._texts):_} texts are in {self._so_far}", err=True)
+        with suppress(OSError):  # what it still had to write was told as a fault where it came
+            self._file.close()
+        if self._kept < len(self._texts):
+            click.echo(f"{self._kept:_} of {len(self._texts):_} texts are in {self._so_far}", err=True)
             return
-        whole = self._path.with_name(self._path.name + ".new")
-        with whole.open("w", encoding="utf-8") as file:
-            file.writelines(each.told() + "\n" for each in self._texts)
-            file.flush()
-            os.fsync(file.fileno())
-        whole.replace(self._path)
+        with _written(self._whole):
+            with self._whole.open("x", encoding="utf-8") as file:
+                file.writelines(each.told() + "\n" for each in self._texts)
+                file.flush()
+                os.fsync(file.fileno())
+            self._whole.replace(self._path)
         self._so_far.unlink()
 
 
 def refuse_taken(path: Path) -> None:
     """Raises `GenerationError` where texts would be written over something, or cannot be written."""
-    for each in (path, path.with_name(path.name + ".part")):
+    if not path.name:
+        raise GenerationError(f"--out must name a file; {path} is none: name one in it")
+    for each in _files(path):
         if each.exists():
             raise GenerationError(f"--out must be a new file; {each} is there: name another, or move it away")
     if not path.parent.is_dir():
         raise GenerationError(f"--out must lie in a folder that is there; {path.parent} is none: make it first")
+
+
+def _files(path: Path) -> tuple[Path, Path, Path]:
+    """The file itself, the one that holds what is done so far, and the one that becomes the first."""
+    return path, path.with_name(path.name + ".part"), path.with_name(path.name + ".new")
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Raises `GenerationError` where a file cannot be written, as on a full disk."""
+    try:
+        yield
+    except OSError as fault:
+        raise GenerationError(f"{path} cannot be written: {fault.strerror}; name another --out") from fault
