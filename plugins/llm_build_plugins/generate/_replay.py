@@ -25,8 +25,8 @@ class Replay:
     """`step`, launched as a graph where its kernels were recorded; as it is where they cannot be, and a line says why.
 
     `tensors` gives what a step changes beside the state. `refused` is shared by steps that differ in their rows alone:
-    what cannot be recorded of one is not tried with the others. A length in use comes as it is the first time: then
-    what is made on first use is made, and what is to be compiled is compiled. Raises `GenerationError` where a recording
+    what cannot be recorded of one is not tried with the others. A length in use comes as it is the first time: what is
+    made on first use is made then, and what is to be compiled is compiled. Raises `GenerationError` where a recording
     failed and left the device unfit for use.
     """
 
