@@ -84,6 +84,7 @@ def test_each_text_is_what_it_is_alone(
             break
     found = {number: tokens_of(streams[number]) for number in data.draw(st.permutations(sorted(streams)))}
     assert found == {number: alone(model, cache, *wanted[number]) for number in found}
+    assert all(streams[number]._request.launched <= streams[number]._request.most for number in found)
     while running.step():
         pass
     assert running._held == [None] * rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,3 +50,14 @@ def test_a_character_that_is_never_completed_is_shown_at_the_end() -> None:
     assert [stream.add(each) for each in PLAIN.encode("é")[:1]] == [""]
     assert stream.end() == "\N{REPLACEMENT CHARACTER}"
     assert stream.end() == ""
+
+
+def test_a_token_takes_little_more_than_one_call_of_the_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, decode = [], PLAIN.decode
+    monkeypatch.setattr(PLAIN, "decode", lambda tokens: calls.append(len(tokens)) or decode(tokens))
+    tokens = PLAIN.encode("a text of some words " * 9)
+    stream = TextStream(PLAIN, tokens)
+    calls.clear()
+    assert "".join(map(stream.add, tokens)) == decode(tokens)
+    assert len(calls) <= 1.4 * len(tokens)
+    assert max(calls[1:]) <= 5

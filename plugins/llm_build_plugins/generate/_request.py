@@ -14,6 +14,14 @@ from llm_build_plugins.generate._stream import TextStream
 if TYPE_CHECKING:
     from llm_build.interfaces import Tokenizer
 
+Parts = tuple[int, str, int | None, str | None]
+"""A `Piece` that nobody has taken yet: a tuple of plain values, which Python's garbage collector need not look after."""
+
+
+def piece(parts: Parts) -> Piece:
+    row, text, token, finish = parts
+    return Piece(row=row, text=text, token=token, finish=finish)
+
 
 @attrs.define(kw_only=True, eq=False)
 class Request:
@@ -36,7 +44,7 @@ class Request:
     fed: int = 0
     launched: int = 0
     taken: int = 0
-    pieces: deque[Piece]
+    pieces: deque[Parts]
     done: bool = False
     row: int | None = None
     turn: int = 0
@@ -51,10 +59,10 @@ class Request:
         source: Sequence[int],
         most: int,
         seed: int,
-        pieces: deque[Piece] | None = None,
+        pieces: deque[Parts] | None = None,
     ) -> Self:
         """A request of which nothing is done yet; one for no token at all is done at once."""
-        text, queue = TextStream(tokenizer, tokens), deque[Piece]() if pieces is None else pieces
+        text, queue = TextStream(tokenizer, tokens), deque[Parts]() if pieces is None else pieces
         made = cls(number=number, tokens=tokens, source=source, most=most, seed=seed, text=text, pieces=queue)
         if most == 0:
             made.finish("length")
@@ -80,8 +88,7 @@ class Request:
         if token == eos:
             self.finish("eos", token)
             return
-        taken = Piece(row=self.number, text=self._text.add(token), token=token)
-        self.pieces.append(taken)
+        self.pieces.append((self.number, self._text.add(token), token, None))
         self.taken += 1
         if self.taken == self.most:
             self.finish("length")
@@ -89,4 +96,4 @@ class Request:
     def finish(self, why: str, token: int | None = None) -> None:
         """The last piece, with whatever text was waiting."""
         self.done = True
-        self.pieces.append(Piece(row=self.number, text=self._text.end(), token=token, finish=why))
+        self.pieces.append((self.number, self._text.end(), token, why))

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from llm_build import GenerationError, Piece
+from llm_build_plugins.generate._request import piece
 
 if TYPE_CHECKING:
     from llm_build import StateMemory
     from llm_build_plugins.generate._engine import Engine
-    from llm_build_plugins.generate._request import Request
+    from llm_build_plugins.generate._request import Parts, Request
 
 
 class Session:
@@ -63,7 +64,7 @@ class Stream(Iterator[Piece]):
             if self._request.done:
                 raise StopIteration
             self._engine.step()
-        return self._request.pieces.popleft()
+        return piece(self._request.pieces.popleft())
 
     def close(self) -> None:
         """Nothing more is wanted."""
@@ -75,7 +76,7 @@ class Stream(Iterator[Piece]):
             self.close()
 
 
-def together(model: Any, engine: Engine, requests: Sequence[Request], pieces: deque[Piece]) -> Iterator[Piece]:
+def together(model: Any, engine: Engine, requests: Sequence[Request], pieces: deque[Parts]) -> Iterator[Piece]:
     """The pieces of all requests, which come in one queue, in the order in which they come."""
     for each in requests:
         engine.submit(each)
@@ -85,9 +86,9 @@ def together(model: Any, engine: Engine, requests: Sequence[Request], pieces: de
             if not pieces:
                 engine.step()
                 continue
-            piece = pieces.popleft()
-            left -= piece.finish is not None
-            yield piece
+            taken = piece(pieces.popleft())
+            left -= taken.finish is not None
+            yield taken
     finally:
         for each in requests:
             engine.drop(each)

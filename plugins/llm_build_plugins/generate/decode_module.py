@@ -11,7 +11,7 @@ from llm_build import GenerationError, Piece, Sizes, reads_source, source_tokens
 from llm_build_plugins.generate._engine import Engine
 from llm_build_plugins.generate._kept import Kept
 from llm_build_plugins.generate._quantised import Quantised
-from llm_build_plugins.generate._request import Request
+from llm_build_plugins.generate._request import Parts, Request, piece
 from llm_build_plugins.generate._session import Session, together
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Decode:
         self, model: Any, tokenizer: Tokenizer, prompts: Sequence[str], *, max_new: int | None = None, seed: int = 0
     ) -> Iterator[Piece]:
         """Continue every prompt; see `Generator`. Raises `GenerationError` before anything is computed."""
-        model, pieces = self.quantised.of(model), deque[Piece]()
+        model, pieces = self.quantised.of(model), deque[Parts]()
         requests = [
             self._request(model, tokenizer, pieces, number, prompt, max_new, (seed + number) % SEEDS)
             for number, prompt in enumerate(prompts)
@@ -68,7 +68,7 @@ class Decode:
         self,
         model: Any,
         tokenizer: Tokenizer,
-        pieces: deque[Piece] | None,
+        pieces: deque[Parts] | None,
         number: int,
         prompt: str,
         max_new: int | None,
@@ -86,7 +86,7 @@ class Decode:
         return Request.of(tokenizer, number, tokens, source, most, seed, pieces)
 
     def _pieces(
-        self, model: Any, tokenizer: Tokenizer, requests: Sequence[Request], pieces: deque[Piece]
+        self, model: Any, tokenizer: Tokenizer, requests: Sequence[Request], pieces: deque[Parts]
     ) -> Iterator[Piece]:
         working = [each for each in requests if not each.done]
         if working:
@@ -98,7 +98,7 @@ class Decode:
             )
             yield from together(model, self._engine(model, tokenizer, sizes), requests, pieces)
         else:
-            yield from pieces
+            yield from map(piece, pieces)
 
     def _engine(self, model: Any, tokenizer: Tokenizer, sizes: Sizes) -> Engine:
         """What writes: that of the last call where it does."""
