@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from typing import Any
+
 import pytest
 import torch
 
@@ -213,3 +217,19 @@ def test_the_span_of_a_range_is_that_of_its_rows(model: Toy) -> None:
     part = state.range(0, 2)
     part.reserve(1)
     assert (part.span, state.span) == (64, 192)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda state: pickle.loads(pickle.dumps(state))])
+def test_a_copy_has_ranges_and_reservations_of_its_own(model: Toy, state: State, again: Any) -> None:
+    held = state.range(0, 1)
+    state.reserve(1)
+    other = again(state)
+    assert other.range(0, state.rows) is other
+    assert other.range(0, 1) is not held
+    other.reset([0])
+    with pytest.raises(CapacityError, match="0 are reserved"):
+        other.begin(None, 1)
+    assert state.begin(None, 1)[0].shape == (state.rows, 1)
+    other.range(0, 1).reserve(1)
+    other.range(0, 1).advance(1)
+    assert (state.lengths[0], other.lengths[0]) == (0, 1)

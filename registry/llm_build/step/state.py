@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -49,16 +49,23 @@ class State:
         self._pools = list(dict.fromkeys(view.pool for view in self._all_views() if view.pool is not None))
         slack = min((view.slack for view in self._all_views() if view.slack is not None), default=None)
         self._start, self._book = 0, Book(sizes.rows, sizes.capacity, sizes.max_step, slack)
-        self._begin_anew()
-
-    def _begin_anew(self) -> None:
-        """Nothing is reserved, and no range is known."""
-        self.span = self._book.span(self._start, self._start + self.rows)
+        self.span = self._book.span(0, sizes.rows)
         self._granted: int | None = None
         self._granted_rows: list[int] = []
-        # all that were made of this storage and are still there, this one among them
+        self._alone()
+
+    def _alone(self) -> None:
+        """No range of this storage is known but this one."""
         self._ranges: weakref.WeakValueDictionary[tuple[int, int], State] = weakref.WeakValueDictionary()
         self._ranges[self._start, self._start + self.rows] = self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the ranges: those of a copy are its own."""
+        return {name: each for name, each in vars(self).items() if name != "_ranges"}
+
+    def __setstate__(self, held: Mapping[str, Any]) -> None:
+        vars(self).update(held)
+        self._alone()
 
     def range(self, start: int, stop: int) -> State:
         """The rows from `start` to `stop` - 1 as a state of their own, on the same storage: nothing is copied.
@@ -77,6 +84,7 @@ class State:
 
     def _narrowed(self, start: int, stop: int) -> State:
         made = copy(self)
+        made._ranges = self._ranges
         # views born under inference mode could not be written outside of it
         with torch.inference_mode(False):
             made.lengths, made.memory_lengths = self.lengths[start:stop], self.memory_lengths[start:stop]
