@@ -10,11 +10,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_build import CapacityError, Config, Context, Field, State, Step, make_state
+from llm_build import (
+    CapacityError,
+    Config,
+    Context,
+    Field,
+    GenerationError,
+    Sizes,
+    State,
+    Step,
+    make_state,
+    state_memory,
+)
 from llm_build_plugins import generate
 from llm_build_plugins.generate._pages import Ledger
 from tests.builtin.caches import Keeper, poison, tensors_of
 from tests.laws import law
+from tests.small import small_model
 
 PAGE = 4
 
@@ -180,3 +192,11 @@ def test_every_page_is_free_or_had_and_what_is_written_is_had_once(rows: int, pa
 
 def uses(ledger: Ledger) -> Counter[int]:
     return Counter(page for held in ledger.held for page in held)
+
+
+def test_a_pool_that_no_memory_holds_is_told_and_takes_none() -> None:
+    cache = generate.paged(page=16, pages=2**40).build(Context())
+    told = state_memory(small_model(), Sizes(rows=2**12, capacity=2**20, max_step=1), cache)
+    assert told.state > 2**50
+    with pytest.raises(GenerationError, match="must fit into the memory that is free"):
+        told.refuse()

@@ -21,15 +21,18 @@ class Ledger:
         self.held: list[list[int]] = [[] for _ in range(rows)]
         self.changed: set[int] = set()
         """Rows whose pages are others than when this was cleared."""
-        self._free = list(range(total - 1, -1, -1))
-        self._uses = [0] * total
+        # what is here grows with the pages in use: a pool may be asked what it takes that no memory holds
+        self._begun = 0
+        self._free: list[int] = []
+        """Pages that were had before; those from `_begun` on never were."""
+        self._uses: dict[int, int] = {}
         self._last: dict[int, int] = {}
         """Of a row that was forked, where in its pages the one stands that it would write next."""
 
     @property
     def free(self) -> int:
         """How many pages nobody has."""
-        return len(self._free)
+        return self.total - self._begun + len(self._free)
 
     def reserve(self, bounds: Sequence[int], counts: Sequence[int]) -> list[tuple[int, int]]:
         """Give every row b that takes tokens what it lacks for bounds[b] + counts[b] → pages to be copied, (from, to).
@@ -95,7 +98,10 @@ class Ledger:
         return page
 
     def _take(self) -> int:
-        page = self._free.pop()
+        if self._free:
+            page = self._free.pop()
+        else:
+            page, self._begun = self._begun, self._begun + 1
         self._uses[page] = 1
         return page
 

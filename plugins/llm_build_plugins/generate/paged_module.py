@@ -56,7 +56,9 @@ class PagePool(Pool):
         self.page = page
         self.ledger = Ledger(sizes.rows, sizes.rows * longest if pages is None else pages, page)
         self.empty, self.spill = self.ledger.total, self.ledger.total + 1
-        self._known = torch.full((sizes.rows, longest), self.empty)
+        # on the host, but for a pool that is only asked what it takes
+        host = "meta" if like.device.type == "meta" else "cpu"
+        self._known = torch.full((sizes.rows, longest), self.empty, device=host)
         self.table = self._known.to(like.device, copy=True)
         self._sizes, self._like, self._codec = sizes, like, codec
         self._cells: list[Tensor] = []

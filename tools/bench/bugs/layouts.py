@@ -57,7 +57,7 @@ BUGS = [
         "pages are taken before a refusal",
         PAGES,
         "        if needed > self.free:",
-        "        self._free = self._free[: max(0, self.free - needed)] if needed > self.free else self._free\n        if needed > self.free:",
+        "        self._begun = self.total if needed > self.free else self._begun\n        if needed > self.free:",
     ),
     of(
         "cache:paged",
