@@ -112,8 +112,8 @@ BUGS = [
         name="one threshold for the whole batch",
         component="sampler:top_k",
         file=TOP_K,
-        old=".values[..., -1:]",
-        new=".values[..., -1:].amin()",
+        old=".values.amin(-1, keepdim=True)",
+        new=".values.amin()",
     ),
     Bug(
         name="the first k numbers in place of the k likeliest",
