@@ -88,6 +88,8 @@ BUGS = [
     dense("a room that a fork forgets", "self.bounds[row], self.highest[row] = bound, highest", "pass", BOOK),
     dense("a range that is a copy", "return {name: each[start:stop] ", "return {name: each[start:stop].clone() ", VIEW),
     dense("a range of the first rows", "return {name: each[start:stop] ", "return {name: each[: stop - start] ", VIEW),
-    dense("a range writes its rows among all", "made.row = self.row[: stop - start]", "made.row = self.row[start:stop]"),
+    dense(
+        "a range writes its rows among all", "made.row = self.row[: stop - start]", "made.row = self.row[start:stop]"
+    ),
     dense("overflow granted", "if bound + new > self.capacity:", "if bound > self.capacity:", BOOK),
 ]
