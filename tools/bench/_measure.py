@@ -50,9 +50,9 @@ def show(name: str, figures: Sequence[float], unit: str = "ms", scale: float = 1
     print(f"{name:<44} median {middle:9.1f} {unit}   spread {low:.1f} to {high:.1f}")
 
 
-def at_most(name: str, ratio: float, bar: float) -> bool:
-    """Print a ratio that must not exceed its bar, and say whether it holds."""
-    return _verdict(name, ratio, f"at most {bar:g}", ratio <= bar)
+def at_most(name: str, ratio: float, bar: float, unit: str = "×") -> bool:
+    """Print a ratio, or a figure in a unit, that must not exceed its bar, and say whether it holds."""
+    return _verdict(name, ratio, f"at most {bar:g}", ratio <= bar, unit)
 
 
 def at_least(name: str, ratio: float, bar: float) -> bool:
@@ -60,8 +60,8 @@ def at_least(name: str, ratio: float, bar: float) -> bool:
     return _verdict(name, ratio, f"at least {bar:g}", ratio >= bar)
 
 
-def _verdict(name: str, ratio: float, bar: str, holds: bool) -> bool:
-    print(f"{name:<44} {ratio:.3f}×, bar {bar}×: {'holds' if holds else 'FAILS'}")
+def _verdict(name: str, ratio: float, bar: str, holds: bool, unit: str = "×") -> bool:
+    print(f"{name:<44} {ratio:.3f}{unit}, bar {bar}{unit}: {'holds' if holds else 'FAILS'}")
     return holds
 
 

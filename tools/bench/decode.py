@@ -1,31 +1,26 @@
 """How near writing comes to what the memory allows: tokens a second against the rate of a copy in the same run.
 
-Random weights, a prompt of 128, 256 new tokens, the likeliest 200 sampled. Run `python tools/bench/decode.py`:
+Random weights, a prompt of 128, 256 new tokens, the likeliest 200 sampled; how soon that begins, `ready.py` says. Run
+`python tools/bench/decode.py`:
 
     --shape 8b [--mode capture] [--quantizer int8] [--batch 1,8,64]   the fraction of the limit
     --shape mla1b                                                     its fraction beside that of 1b
     --shape 8b --modes                                                capture beside compile
     --capacity                                                        room for 16k tokens beside room for 512
-    --ready                                                           seconds from weights to tokens in fresh processes
     --profile                                                         the kernels that take the time
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import torch
 
-from _measure import alternate, at_least, at_most, finish, show
+from _measure import alternate, at_least, finish, show
 from _sides import NEW, PROMPT, SHAPES, Side, arguments, begin, rate_of, side
 from llm_build.bench.clock import REPEATS, now
 from llm_build.bench.shapes import Shape
@@ -38,8 +33,6 @@ CAPTURED = {"1b": 0.6, "8b": 0.75}
 """Of what is compiled."""
 CAPACITIES, LARGE_CAPACITY = (2**14, 512), 0.9
 IN_USE = range(PROMPT + 144, PROMPT + 272)
-READY = {"capture": 10.0, "compile": 60.0, "compile again": 15.0}
-TOKENS_TO_BE_READY = 16
 PROFILED = 64
 
 
@@ -126,34 +119,6 @@ def stretch(one: Side, compute: Compute) -> float:
     return len(IN_USE) / taken
 
 
-def ready(args: argparse.Namespace, _compute: Compute) -> list[bool]:
-    """Processes that begin anew: the first with nothing on disk, the last with what the one before has left."""
-    verdicts = []
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        for name, folder in (("capture", one), ("compile", other), ("compile again", other)):
-            places = {"LLM_BUILD_CACHE": "own", "TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"}
-            own = {variable: str(Path(folder) / place) for variable, place in places.items()}
-            options = ["--shape", args.shape, "--device", args.device, "--dtype", args.dtype, *["--tiny"] * args.tiny]
-            options += [] if args.quantizer is None else ["--quantizer", args.quantizer]
-            line = [sys.executable, __file__, "--first", "--mode", name.split()[0], *options]
-            said = subprocess.run(line, env={**os.environ, **own}, stdout=subprocess.PIPE, text=True, check=True).stdout
-            first, ready_after = map(float, said.split()[-2:])
-            print(f"{name}: first token after {first:.1f} s, {TOKENS_TO_BE_READY} of them after {ready_after:.1f} s")
-            verdicts.append(at_most(f"{name}, seconds", first if name == "capture" else ready_after, READY[name]))
-    return verdicts
-
-
-def first(args: argparse.Namespace, compute: Compute) -> list[bool]:
-    """What `ready` starts: seconds from the weights to the first token, and to where compiling must be over."""
-    one = side(args.shape, compute, 1.0, **way(args))
-    begun, came = now(compute.device), []
-    for piece in one.bench.generator.generate(one.model, one.tokenizer, one.prompts, max_new=TOKENS_TO_BE_READY):
-        if piece.token is not None:
-            came.append(time.perf_counter() - begun)
-    print(came[0], came[-1])
-    return []
-
-
 def profile(args: argparse.Namespace, compute: Compute) -> list[bool]:
     """Where the time of a text goes, kernel by kernel."""
     one = side(args.shape, compute, 1.0, **way(args), shape=Shape(prompt=PROMPT, new=PROFILED, batch=1))
@@ -175,7 +140,7 @@ def main() -> None:
     parser.set_defaults(shape="1b", what=None)
     parser.add_argument("--quantizer", help="int8")
     parser.add_argument("--batch", default="1", help="texts at once: 1,8,64")
-    for what in (modes, capacity, ready, first, profile):
+    for what in (modes, capacity, profile):
         parser.add_argument(f"--{what.__name__}", dest="what", action="store_const", const=what, help=what.__doc__)
     args = parser.parse_args()
     usual = beside_plain if args.shape in RELATIVE else fraction

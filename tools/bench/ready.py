@@ -3,7 +3,7 @@
 Ready is the token behind which steps keep their pace. `cold` finds an empty cache folder, `warm` what `cold` left.
 Random weights, a prompt of 128, the likeliest 200 sampled. Run `python tools/bench/ready.py`:
 
-    --shapes 1b,8b          tools/bench/shapes; on a CPU the same layers, 128 wide
+    --shapes 1b,8b          tools/bench/shapes
     --modes capture,compile
                             capture: as the kernels are, on a GPU as a graph; compile: through inductor first
     --set key=value         changes the shapes, as --set of the verbs does; several may be given
@@ -19,24 +19,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
-import torch
-
-from _measure import at_most, finish, machine
-from llm_build import Context, build, load
+from _measure import at_most, finish
+from _sides import PROMPT, arguments, begin, side
 from llm_build.bench.clock import compiling, now
-from llm_build.bench.numbers import Numbers
 from llm_build.bench.shapes import Shape
-from llm_build.resolve import resolve
 from llm_build.run import Compute
 
-SHAPES = Path(__file__).parent / "shapes"
-NARROW = ("dim=128", "hidden=512", "model.layers.attention.head_dim=4")
-PROMPT, NEW, SETTLING = 128, 160, 64
+NEW, SETTLING = 160, 64
 SLOW = 4.0
 """A step that takes so many medians of the later ones is one in which something is made ready."""
 FIRST, BARS = 10.0, {"cold": 60.0, "warm": 15.0}
@@ -44,38 +35,34 @@ FIRST, BARS = 10.0, {"cold": 60.0, "warm": 15.0}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--shapes", default="1b,8b")
     parser.add_argument("--modes", default="capture,compile")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--set", action="append", default=[], dest="sets")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(one(args.one, args.modes, args.device, args.sets)))
+        print(json.dumps(one(args)))
         return
-    machine("torch")
-    if args.device == "cuda":
-        print(f"device: {torch.cuda.get_device_name()}")
+    begin(args)
     verdicts = [
         verdict
         for shape in args.shapes.split(",")
         for mode in args.modes.split(",")
         for verdict in in_fresh_processes(shape, mode, args)
     ]
-    finish(*verdicts)
+    finish(*([] if args.tiny else verdicts))
 
 
 def in_fresh_processes(shape: str, mode: str, args: argparse.Namespace) -> list[bool]:
     """The bars of a shape in a mode."""
     verdicts = []
+    line = [sys.executable, __file__, "--one", shape, "--mode", mode, "--device", args.device, "--dtype", args.dtype]
+    line += ["--tiny"] * args.tiny + [word for each in args.sets for word in ("--set", each)]
     with tempfile.TemporaryDirectory() as folder:
-        kept = {"LLM_BUILD_CACHE": folder, "TRITON_CACHE_DIR": f"{folder}/triton"}
-        surroundings = {**os.environ, **kept}
+        surroundings = {**os.environ, "LLM_BUILD_CACHE": folder, "TRITON_CACHE_DIR": f"{folder}/triton"}
         surroundings.pop("TORCHINDUCTOR_CACHE_DIR", None)
         for state in ("cold", "warm"):
-            line = [sys.executable, __file__, "--one", shape, "--modes", mode, "--device", args.device]
-            line += [word for each in args.sets for word in ("--set", each)]
             said = subprocess.run(line, env=surroundings, stdout=subprocess.PIPE, text=True, check=True).stdout
             found = json.loads(said.splitlines()[-1])
             name = f"{shape}, {mode}, {state}"
@@ -86,24 +73,18 @@ def in_fresh_processes(shape: str, mode: str, args: argparse.Namespace) -> list[
                 flush=True,
             )
             bar = {"first": FIRST} if mode == "capture" else {"ready": BARS[state]}
-            verdicts += [at_most(f"{name}, seconds to {what}", found[what], most) for what, most in bar.items()]
+            verdicts += [at_most(f"{name}, {what}", found[what], most, " s") for what, most in bar.items()]
     return verdicts
 
 
-def one(shape: str, mode: str, device: str, sets: Sequence[str]) -> dict[str, float]:
+def one(args: argparse.Namespace) -> dict[str, float]:
     """What a fresh process takes, in seconds."""
-    compute = Compute.choose(device, "auto")
-    begun = now(compute.device)
-    narrow = NARROW if device == "cpu" else ()
-    way = (f"generate.compile={str(mode == 'compile').lower()}",)
-    spec: Any = resolve(load(SHAPES / f"{shape}.llm", [*narrow, *way, *sets]), Context())
-    model = build(spec, device=compute.device, dtype=compute.dtype, seed=compute.seed).eval()
-    generator = spec.part("generate", Context())
-    tokenizer = Numbers(model)
-    (prompt,) = tokenizer.prompts(Shape(prompt=PROMPT, new=NEW, batch=1), compute.seed)
+    compute = Compute.choose(args.device, args.dtype)
+    begun, shape = now(compute.device), Shape(prompt=PROMPT, new=NEW, batch=1)
+    made = side(args.one, compute, 1.0, mode=args.mode, tiny=args.tiny, shape=shape, sets=args.sets)
     loaded, came = now(compute.device), []
     with compiling() as compiled:
-        for piece in generator.generate(model, tokenizer, [prompt], max_new=NEW):
+        for piece in made.bench.generator.generate(made.model, made.tokenizer, made.prompts, max_new=NEW):
             if piece.token is not None:
                 came.append(time.perf_counter() - loaded)
         taken = compiled()

@@ -69,6 +69,8 @@ def command(
     of the spec's own generator, `decode` where it names none, on random prompts; no text ends before it is as long as
     --new. Prefill is the model's alone. The limit is what the memory allows: the rate of a copy, measured in this run,
     by the bytes of weights and state that a step reads; of a mixture, of the experts that a batch is expected to need.
+    Without -q, the bytes of each part and the kernel by which each layer attends stand below the table.
+
     A spec needs neither data nor a tokenizer, where it states `vocab`. What will not fit into the device's memory is
     refused before anything is allocated.
     """
