@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from functools import partial
 from typing import Any
 
 import pytest
@@ -165,10 +166,21 @@ def test_streams_may_be_taken_in_any_order_and_are_what_each_is_alone(writer: An
 
 
 def test_a_request_larger_than_the_session_is_refused_with_the_figures(writer: Any, model: Any) -> None:
+    writer.open(model, TOKENIZER, rows=2)  # what is there may be larger than what is asked for
     session = writer.open(model, TOKENIZER, rows=1, capacity=6)
     with pytest.raises(GenerationError, match=r"into the 6 tokens .* 9 are asked for: .* capacity=9"):
         session.submit("a", max_new=8)
     assert len(list(session.submit("a", max_new=5))) >= 1
+
+
+def test_sizes_that_mean_nothing_are_refused(writer: Any, model: Any) -> None:
+    session = writer.open(model, TOKENIZER, rows=1)
+    for ask in (partial(session.submit, "a"), partial(writer.generate, model, TOKENIZER, ["a"])):
+        with pytest.raises(GenerationError, match=r"max_new must be at least 0.*; -1 arrived"):
+            ask(max_new=-1)
+    for name, given in (("rows", 0), ("capacity", -2)):
+        with pytest.raises(GenerationError, match=f"needs {name} of at least 1; {given} arrived"):
+            writer.open(model, TOKENIZER, **{name: given})
 
 
 def test_memory_is_known_before_it_is_taken_and_refused_where_it_is_not_there(
@@ -179,7 +191,7 @@ def test_memory_is_known_before_it_is_taken_and_refused_where_it_is_not_there(
     assert isinstance(known, StateMemory)
     assert known.state == state.nbytes + 3 * model.vocab
     assert known.weights == sum(each.nbytes for each in (*model.parameters(), *model.buffers()))
-    assert str(known).startswith("3 texts of at most 10 tokens take 0.0 MiB on cpu, where ")
+    assert str(known).startswith("3 texts of at most 10 tokens take 9.2 KiB on cpu, where ")
     monkeypatch.setattr("llm_build.step.making.free_memory", lambda _: known.state)
     writer.close()
     writer.open(model, TOKENIZER, rows=3, capacity=10)

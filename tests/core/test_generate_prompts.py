@@ -65,7 +65,7 @@ def test_memory_is_told_before_anything_is_written(tmp_path: Path, say: Any) -> 
     _, _, err = say("--prompts", file)
     assert err.count("free") == 1
     assert "one text of at most " in err.splitlines()[0]
-    assert "are free; the weights are 0.0 MiB" in err.splitlines()[0]
+    assert "are free; the weights are 37.1 KiB" in err.splitlines()[0]
 
 
 def test_a_line_of_json_may_hold_new_lines_and_fields_of_its_own(tmp_path: Path, say: Any) -> None:

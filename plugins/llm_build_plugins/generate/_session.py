@@ -11,7 +11,7 @@ from llm_build import GenerationError, Piece
 from llm_build_plugins.generate._request import piece
 
 if TYPE_CHECKING:
-    from llm_build import StateMemory
+    from llm_build import Sizes, StateMemory
     from llm_build_plugins.generate._engine import Engine
     from llm_build_plugins.generate._request import Parts, Request
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class Session:
     """A model that writes whatever is submitted, as many texts at once as there are rows; see `interfaces.Session`.
 
-    `request` makes one of (number, prompt, max_new, seed).
+    `request` makes one of (number, prompt, max_new, seed). `sizes` were asked for; the engine may have more.
     """
 
-    def __init__(self, model: Any, engine: Engine, request: Callable[..., Request]) -> None:
-        self._model, self._engine, self._request = model, engine, request
+    def __init__(self, model: Any, engine: Engine, request: Callable[..., Request], sizes: Sizes) -> None:
+        self._model, self._engine, self._request, self._sizes = model, engine, request, sizes
         self._number = 0
 
     @property
@@ -40,8 +40,8 @@ class Session:
 
     def _refuse(self, request: Request) -> None:
         for what, needed, there in (
-            ("a prompt and what is written after it", len(request.tokens) + request.most, self._engine.capacity),
-            ("a source", len(request.source), self._engine.memory),
+            ("a prompt and what is written after it", len(request.tokens) + request.most, self._sizes.capacity),
+            ("a source", len(request.source), self._sizes.memory),
         ):
             if needed > there:
                 raise GenerationError(

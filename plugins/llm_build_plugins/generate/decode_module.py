@@ -54,11 +54,15 @@ class Decode:
         self, model: Any, tokenizer: Tokenizer, *, rows: int | None = None, capacity: int | None = None
     ) -> Session:
         """Make room for requests; see `ServingGenerator`."""
+        for name, given in (("rows", rows), ("capacity", capacity)):
+            if given is not None and given < 1:
+                raise GenerationError(f"a session needs {name} of at least 1; {given} arrived")
         model = self.quantised.of(model)
         longest = model.context if capacity is None else min(capacity, model.context)
         memory = longest if reads_source(model) else 0
         sizes = Sizes(rows=rows or self.rows, capacity=longest, max_step=self.chunk, memory=memory)
-        return Session(model, self._engine(model, tokenizer, sizes), partial(self._request, model, tokenizer, None))
+        request = partial(self._request, model, tokenizer, None)
+        return Session(model, self._engine(model, tokenizer, sizes), request, sizes)
 
     def close(self) -> None:
         """Let go of the room that is kept for the next call."""
@@ -75,7 +79,7 @@ class Decode:
         seed: int,
     ) -> Request:
         if max_new is not None and max_new < 0:
-            raise GenerationError(f"max_new must be at least 0 tokens; {max_new} arrived")
+            raise GenerationError(f"max_new must be at least 0, the tokens that may follow; {max_new} arrived")
         source: Sequence[int] = ()
         if reads_source(model):
             source = _source(tokenizer, prompt, model.context)

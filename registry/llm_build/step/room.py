@@ -8,6 +8,8 @@ from llm_build.devices import GIB
 from llm_build.errors import GenerationError
 from llm_build.step.view import Sizes
 
+UNITS = (("GiB", GIB), ("MiB", 2**20))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateMemory:
@@ -32,12 +34,13 @@ class StateMemory:
             )
 
     def __str__(self) -> str:
-        texts = "one text" if self.sizes.rows == 1 else f"{self.sizes.rows:_} texts"
+        texts, take = ("one text", "takes") if self.sizes.rows == 1 else (f"{self.sizes.rows:_} texts", "take")
         return (
-            f"{texts} of at most {self.sizes.capacity:_} tokens take {_size(self.state)} on {self.device}, where "
+            f"{texts} of at most {self.sizes.capacity:_} tokens {take} {_size(self.state)} on {self.device}, where "
             f"{_size(self.free)} are free; the weights are {_size(self.weights)}"
         )
 
 
 def _size(count: float) -> str:
-    return f"{count / GIB:_.1f} GiB" if count >= GIB / 10 else f"{count / 2**20:_.1f} MiB"
+    unit, of = next((each for each in UNITS if count >= each[1] / 10), ("KiB", 2**10))
+    return f"{count / of:_.1f} {unit}"
