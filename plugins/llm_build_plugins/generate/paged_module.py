@@ -16,6 +16,7 @@ from llm_build import InOrder, Pool
 from llm_build_plugins.generate._layout import Layout, token_bytes
 from llm_build_plugins.generate._pages import Ledger
 from llm_build_plugins.generate._ring import RingView, is_ring
+from llm_build_plugins.generate._sent import sent
 
 if TYPE_CHECKING:
     from llm_build import Context, Field, Sizes, StateSpec, Step
@@ -110,11 +111,11 @@ class PagePool(Pool):
             self._known[row] = self.empty
             self._known[row, : len(pages)] = pages
         if self.ledger.changed:
-            self.table.copy_(self._known)
+            self.table.copy_(sent(self._known, self.table.device))
             self.ledger.changed.clear()
 
     def _index(self, pages: Sequence[int]) -> Tensor:
-        return torch.tensor(pages, device=self._like.device)
+        return sent(pages, self._like.device)
 
 
 class PagedView(Layout):
