@@ -45,7 +45,7 @@ class Decode:
         """Continue every prompt; see `Generator`. Raises `GenerationError` before anything is computed."""
         model, pieces = self.quantised.of(model), deque[Parts]()
         requests = [
-            self._request(model, tokenizer, pieces, number, prompt, max_new, (seed + number) % SEEDS)
+            self._request(model, tokenizer, pieces, number, prompt, max_new, seed + number)
             for number, prompt in enumerate(prompts)
         ]
         return self._pieces(model, tokenizer, requests, pieces)
@@ -87,7 +87,7 @@ class Decode:
         else:
             tokens = _encoded(tokenizer, prompt, model.context)
         most = min(self.max_new if max_new is None else max_new, model.context - len(tokens))
-        return Request.of(tokenizer, number, tokens, source, most, seed, pieces)
+        return Request.of(tokenizer, number, tokens, source, most, seed % SEEDS, pieces)
 
     def _pieces(
         self, model: Any, tokenizer: Tokenizer, requests: Sequence[Request], pieces: deque[Parts]
