@@ -17,9 +17,10 @@ from torch.overrides import TorchFunctionMode
 
 from llm_build_plugins._autocast import autocasts
 from llm_build_plugins._single import is_single, single
+from llm_build_plugins._triton import HAS_TRITON
 
 HALF = (torch.bfloat16, torch.float16)
-DEVICES = ("cuda",)
+DEVICES = ("cuda",) if HAS_TRITON else ()
 PLAIN = (Tensor, nn.Parameter, FakeTensor)
 """A tensor of another type may hold its numbers in its own way."""
 FEW, FEW_OF_BYTES = 16, 32

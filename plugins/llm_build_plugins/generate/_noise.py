@@ -6,6 +6,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from llm_build_plugins._triton import HAS_TRITON
+
 _ADD = 0x9E3779B97F4A7C15 - 2**64
 _FIRST = 0xBF58476D1CE4E5B9 - 2**64
 _SECOND = 0x94D049BB133111EB - 2**64
@@ -17,8 +19,8 @@ def drawn_of(scores: Tensor, seeds: Tensor, drawn: Tensor) -> Tensor:
 
     It is argmax(p / Exponential(1)), by logarithms. Source: Maddison, Tarlow and Minka 2014, "A* sampling", section 2.
     """
-    if scores.is_cuda and scores.dtype == torch.float32:
-        from llm_build_plugins.generate._draw_kernel import draw  # triton comes with torch where there is a GPU
+    if scores.is_cuda and scores.dtype == torch.float32 and HAS_TRITON:
+        from llm_build_plugins.generate._draw_kernel import draw
 
         tokens: Tensor = draw(scores.contiguous(), seeds, drawn)
         return tokens

@@ -44,7 +44,7 @@ class Replay:
 
     def __call__(self, counts: Sequence[int]) -> None:
         """Take a step of at most counts[b] tokens a row, 0 or 1."""
-        if self._graphs and not self._checked:
+        if self._graphs and not (self._checked or self._refused):
             self._checking(counts)
             return
         self._state.reserve(counts)
