@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llm_build.interfaces import Tokenizer
 
 Parts = tuple[int, str, int | None, str | None]
-"""A `Piece` that nobody has taken yet: a tuple of plain values, which Python's garbage collector need not look after."""
+"""A `Piece` that nobody has taken yet: plain values, which Python's garbage collector need not look after."""
 
 
 def piece(parts: Parts) -> Piece:

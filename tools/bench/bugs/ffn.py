@@ -7,7 +7,7 @@ from bugs.bug import Bug, bugs_of
 FOLDER = "plugins/llm_build_plugins/ffn"
 DOWN = "y: Tensor = self.down(self.activation(self.up(x, *groups)), *groups)"
 SILU = 'class SiLU(nn.SiLU):\n    """x · sigmoid(x)."""\n'
-LOGITS = "return linear(x.to(dtype), self.linear.weight.to(dtype), None if bias is None else bias.to(dtype))"
+LOGITS = "return linear(x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))"
 TOP = "largest, experts = logits.topk(self.k)\n        return largest.softmax(-1), experts"
 COLLECT = "return rows.collect(y, weights).view_as(x), losses"
 BALANCE = '{"balance": self.balance * imbalance(self.chances(logits), experts)}'
@@ -144,7 +144,7 @@ BUGS: list[Bug] = [
             ),
             "logits in the dtype of the input": (
                 LOGITS,
-                "return linear(x, self.linear.weight, bias).to(dtype)",
+                "return linear(x, weight, bias).to(dtype)",
             ),
             "weights below 0": (
                 TOP,

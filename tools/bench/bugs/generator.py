@@ -38,7 +38,7 @@ BUGS = [
         name="chances are drawn twice as sharp",
         component="generator:decode",
         file=DRAW,
-        old="scores.softmax(-1)",
-        new="scores.mul(2).softmax(-1)",
+        old="drawn_of(scores, ",
+        new="drawn_of(scores.mul(2), ",
     ),
 ]

@@ -63,7 +63,7 @@ BUGS = [
         "cache:paged",
         "the table is not published",
         PAGED,
-        "self.table.copy_(self._known)",
+        "self.table.copy_(sent(self._known, self.table.device))",
         "self.table = self._known.clone()",
     ),
     of("cache:paged", "a page too few", PAGES, "return -(-tokens // self.page)", "return tokens // self.page"),
