@@ -36,5 +36,6 @@ def is_single(x: Tensor, weight: Tensor) -> bool:
 def single(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x [..., I] of one row → [..., O]: weight · x + bias, some outputs at a time."""
     parts = math.gcd(len(weight), PARTS)
-    y = torch.bmm(weight.view(parts, -1, weight.shape[1]), x.reshape(-1, 1).expand(parts, -1, 1)).view(-1)
+    column = x.reshape(1, -1).t()  # a row seen as a column: torch has no fast loop for a column of its own
+    y = torch.bmm(weight.view(parts, -1, weight.shape[1]), column.expand(parts, -1, 1)).view(-1)
     return (y if bias is None else y + bias).view(*x.shape[:-1], -1)
