@@ -128,9 +128,9 @@ def test_two_calls_that_are_open_at_once_are_both_right(writer: Any, model: Any)
 
 
 def test_a_length_below_0_is_refused(writer: Any, model: Any) -> None:
-    with pytest.raises(GenerationError, match="max_new must be at least 0 tokens; -1 arrived"):
+    with pytest.raises(GenerationError, match="max_new must be at least 0, the tokens that may follow; -1 arrived"):
         writer.generate(model, TOKENIZER, ["a"], max_new=-1)
-    with pytest.raises(GenerationError, match="max_new must be at least 0 tokens; -1 arrived"):
+    with pytest.raises(GenerationError, match="max_new must be at least 0, the tokens that may follow; -1 arrived"):
         writer.open(model, TOKENIZER, rows=1).submit("a", max_new=-1)
 
 
