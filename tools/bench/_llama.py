@@ -44,7 +44,8 @@ def llama_of(model: Any, device: torch.device) -> Any:
     theirs.tie_weights()
     rotary = theirs.model.rotary_emb
     for name in ("inv_freq", "original_inv_freq"):
-        getattr(rotary, name).copy_(rotary.compute_default_rope_parameters(config)[0])
+        # in float32, as a checkpoint that is read keeps it, whatever the dtype of the weights
+        setattr(rotary, name, rotary.compute_default_rope_parameters(config)[0].to(device))
     _copy(model, theirs, tied)
     return theirs.eval()
 

@@ -46,13 +46,16 @@ class Draw:
     def begin(self, rows: Sequence[int], seeds: Sequence[int], prompts: Sequence[Sequence[int]]) -> None:
         """Other texts begin in rows: what each draws depends on its seed alone, and its prompt has been seen."""
         index = self._sent(rows)
-        self._seeds[index], self._drawn[index] = self._sent([_signed(each) for each in seeds]), 0
-        self._seen[index] = False
+        self._seeds[index] = self._sent([_signed(each) for each in seeds])
+        # a number of the host put into places of a GPU would wait for the device
+        self._drawn.index_fill_(0, index, 0)
+        self._seen.index_fill_(0, index, False)
         places = [row for row, prompt in zip(rows, prompts, strict=True) for _ in prompt]
-        self._seen[self._sent(places), self._sent([token for prompt in prompts for token in prompt])] = True
+        tokens = self._sent([token for prompt in prompts for token in prompt])
+        self._seen[self._sent(places), tokens] = torch.ones_like(tokens, dtype=torch.bool)
         if self._eos is not None:
             # where a text begins with [eos], nothing is repeated where it ends
-            self._seen[index, self._eos] = False
+            self._seen[:, self._eos].index_fill_(0, index, False)
 
     def _sent(self, values: Sequence[int]) -> Tensor:
         return sent(values, self._seen.device)

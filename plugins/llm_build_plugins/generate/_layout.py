@@ -67,7 +67,7 @@ class Layout(View):
 
     def reset_cells(self, rows: Tensor) -> None:
         for cells in self.cells.values():
-            cells[rows] = 0
+            cells.index_fill_(0, rows, 0)
 
     def fork_cells(self, source: Tensor, target: Tensor) -> None:
         for cells in self.cells.values():

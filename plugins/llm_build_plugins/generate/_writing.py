@@ -54,7 +54,7 @@ class Writing:
     def begin(self, rows: Sequence[int], seeds: Sequence[int], prompts: Sequence[Sequence[int]]) -> None:
         """Other texts begin in rows that were reset."""
         self.draw.begin(rows, seeds, prompts)
-        self.live[sent(rows, self.device)] = 1
+        self.live.index_fill_(0, sent(rows, self.device), 1)
 
     def move(self, source: Sequence[int], target: Sequence[int]) -> None:
         """Row source[i] becomes row target[i] and is free then; no row is both."""

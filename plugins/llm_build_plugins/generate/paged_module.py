@@ -101,7 +101,7 @@ class PagePool(Pool):
         if pages:
             index = self._index(pages)
             for cells in self._cells:
-                cells[index] = 0
+                cells.index_fill_(0, index, 0)
         self._publish()
 
     def _publish(self) -> None:

@@ -122,8 +122,9 @@ class State:
         for pool in self._pools:
             pool.reset(places)
         index = self._index(forgotten)
-        self.lengths[index] = 0
-        self.memory_lengths[index] = 0
+        # a number of the host put into places of a GPU would wait for the device
+        self.lengths.index_fill_(0, index, 0)
+        self.memory_lengths.index_fill_(0, index, 0)
         for view in self._all_views():
             view.reset(index)
 

@@ -94,7 +94,7 @@ class View(ABC):
         """Forget everything about `rows` [R]."""
         self.reset_cells(rows)
         for kept in self._raw():
-            kept[rows] = 0
+            kept.index_fill_(0, rows, 0)
 
     def fork(self, source: Tensor, target: Tensor) -> None:
         """Make everything about the rows `target` [R] that of the rows `source` [R]."""
