@@ -6,7 +6,6 @@ Legend: R rows, O outputs, I inputs, X matrices of a bank.
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 import torch
@@ -14,6 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
+
+from llm_build import launches_early
 
 LEAST_ROWS = 16
 """Tensor cores take no fewer."""
@@ -64,10 +65,9 @@ def _sum(  # type: ignore[no-untyped-def]
 
     A program makes `width` outputs of a row.
     """
-    if early:
-        gdc_launch_dependents()
     if early == 1:
         gdc_wait()
+        gdc_launch_dependents()
     # programs side by side read the same weights, if rows share them
     row = (tl.program_id(0) % rows).to(tl.int64)
     output = tl.program_id(0) // rows * width + tl.arange(0, width)
@@ -86,6 +86,7 @@ def _sum(  # type: ignore[no-untyped-def]
             weights = tl.load(matrix + place, mask=there, other=0, eviction_policy="evict_first")
         if early == 2:
             gdc_wait()
+            gdc_launch_dependents()
         part = tl.load(x + row * stride + place) if even else tl.load(x + row * stride + place, mask=there, other=0)
         total += weights.to(tl.float32) * part.to(tl.float32)
     made = tl.sum(total, 1)
@@ -106,8 +107,8 @@ def _dot(  # type: ignore[no-untyped-def]
     A program makes `width` outputs of all rows, `height` at most.
     """
     if early:
-        gdc_launch_dependents()
         gdc_wait()
+        gdc_launch_dependents()
     row = tl.arange(0, height)[None].to(tl.int64)
     output = tl.program_id(0) * width + tl.arange(0, width)
     which = tl.minimum(output, outputs - 1).to(tl.int64)
@@ -146,7 +147,7 @@ def launch(
     y = x.new_empty(rows, outputs, dtype=dtype)
     sharing = rows if owner is None else 1
     width, depth, warps, stages, dot, wanted = chosen or tile(outputs, inputs, sharing, weight.element_size())
-    early = _early(x.device) if wanted else NEVER
+    early = WAIT if wanted and launches_early(x.device) else NEVER
     sizes, shape = (rows, outputs, inputs, x.stride(0)), (width, depth, inputs % depth == 0, stages)
     programs = triton.cdiv(outputs, width)
     options = {"num_warps": warps, **({"launch_pdl": True} if early else {})}
@@ -158,9 +159,3 @@ def launch(
         early = READ if early and steady and owner is None and stages == 1 else early
         _sum[programs * rows,](x, weight, scale, bias, owner, y, *sizes, *shape, early, **options)
     return y
-
-
-@functools.cache
-def _early(device: torch.device) -> int:
-    """Whether a kernel on this device can begin before the one ahead of it is done."""
-    return WAIT if torch.version.hip is None and torch.cuda.get_device_capability(device)[0] >= 9 else NEVER

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from llm_build.corpus import Batch as Batch
     from llm_build.corpus import cache_folder as cache_folder
     from llm_build.corpus import source_tokens as source_tokens
+    from llm_build.devices import launches_early as launches_early
     from llm_build.document import Document as Document
     from llm_build.errors import CapacityError as CapacityError
     from llm_build.errors import DataError as DataError
@@ -106,6 +107,7 @@ _HOME = {
         *["CapacityError", "DataError", "FormatError", "GenerationError", "LLMBuildError", "MissingContext"],
         *["NonFiniteLoss", "PluginError", "RunError", "SpecError", "TrainingError"],
     ],
+    "llm_build.devices": ["launches_early"],
     "llm_build.document": ["Document"],
     "llm_build.groups": ["TABLE", "VECTOR", "ParameterGroup", "parameter_groups"],
     "llm_build.interfaces": ["Piece", "reads_source"],

@@ -10,6 +10,9 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
+
+from llm_build import launches_early
 
 WIDE = 1024
 """How many tokens a program looks at."""
@@ -25,8 +28,13 @@ def _mixed(key):  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _parts(scores, seeds, drawn, best, at, vocab, parts, wide: tl.constexpr):  # type: ignore[no-untyped-def]
+def _parts(  # type: ignore[no-untyped-def]
+    scores, seeds, drawn, best, at, vocab, parts, wide: tl.constexpr, early: tl.constexpr
+):
     """scores [B, V] float32, seeds and drawn [B] → the best of each part of a row and where it stands [B, N]."""
+    if early:
+        gdc_wait()
+        gdc_launch_dependents()
     row, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
     token = part * wide + tl.arange(0, wide)
     seed = tl.load(seeds + row).to(tl.uint64, bitcast=True)
@@ -46,8 +54,11 @@ def _parts(scores, seeds, drawn, best, at, vocab, parts, wide: tl.constexpr):  #
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _whole(best, at, tokens, parts, wide: tl.constexpr):  # type: ignore[no-untyped-def]
+def _whole(best, at, tokens, parts, wide: tl.constexpr, early: tl.constexpr):  # type: ignore[no-untyped-def]
     """best and at [B, N] → tokens [B]."""
+    if early:
+        gdc_wait()
+        gdc_launch_dependents()
     row = tl.program_id(0).to(tl.int64)
     part = tl.arange(0, wide)
     value = tl.load(best + row * parts + part, mask=part < parts, other=float("-inf"))
@@ -62,8 +73,10 @@ def draw(scores: Tensor, seeds: Tensor, drawn: Tensor) -> Tensor:
     best = torch.empty(rows, parts, dtype=torch.float32, device=scores.device)
     at = torch.empty(rows, parts, dtype=torch.int32, device=scores.device)
     tokens = torch.empty(rows, 1, dtype=torch.int64, device=scores.device)
-    _parts[rows, parts](scores, seeds, drawn, best, at, vocab, parts, WIDE, num_warps=4)
-    _whole[rows,](best, at, tokens, parts, triton.next_power_of_2(parts), num_warps=4)
+    early = launches_early(scores.device)
+    options = {"num_warps": 4, **({"launch_pdl": True} if early else {})}
+    _parts[rows, parts](scores, seeds, drawn, best, at, vocab, parts, WIDE, early, **options)
+    _whole[rows,](best, at, tokens, parts, triton.next_power_of_2(parts), early, **options)
     return tokens
 
 

@@ -10,8 +10,9 @@ from torch import fx
 
 from llm_build_plugins._thin import thinned
 
-OPTIONS: dict[str, Any] = {"shape_padding": False}
-"""A step reads every weight once, so that padding one would cost a copy of it each time."""
+OPTIONS: dict[str, Any] = {"shape_padding": False, "triton.enable_pdl": True}
+"""A step reads every weight once, so that padding one would cost a copy of it each time. Its kernels are short, and
+those of ours between them keep the order that `launches_early` states, so that each may begin early."""
 
 
 def inductor(graph: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:

@@ -9,6 +9,9 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
+
+from llm_build import launches_early
 
 NUMBERS = 1024
 """How many numbers a program rotates at most."""
@@ -19,9 +22,12 @@ NUMBERS = 1024
 def _kernel(  # type: ignore[no-untyped-def]
     x, positions, frequencies, y, length, heads, width, rotated, amplitude,
     row_stride, place_stride, head_stride, position_row_stride, position_stride,
-    interleaved: tl.constexpr, tall: tl.constexpr, wide: tl.constexpr,
+    interleaved: tl.constexpr, tall: tl.constexpr, wide: tl.constexpr, early: tl.constexpr,
 ):  # fmt: skip
     """One place of one row and `tall` of its heads: x [B, T, H, E], positions [B, T], frequencies [R] → y."""
+    if early:
+        gdc_wait()
+        gdc_launch_dependents()
     row, place = tl.program_id(0).to(tl.int64) // length, tl.program_id(0).to(tl.int64) % length
     head = tl.program_id(1) * tall + tl.arange(0, tall)[:, None]
     number = tl.arange(0, wide)[None]
@@ -49,8 +55,10 @@ def rotate(x: Tensor, positions: Tensor, frequencies: Tensor, amplitude: float, 
     tall = min(triton.next_power_of_2(heads), max(1, NUMBERS // wide))
     positions = positions.expand(rows, length)
     strides, sizes = (*x.stride()[:3], *positions.stride()), (length, heads, width, len(frequencies))
+    early = launches_early(x.device)
+    options = {"launch_pdl": True} if early else {}
     grid = (rows * length, triton.cdiv(heads, tall))
-    _kernel[grid](x, positions, frequencies, y, *sizes, amplitude, *strides, interleaved, tall, wide)
+    _kernel[grid](x, positions, frequencies, y, *sizes, amplitude, *strides, interleaved, tall, wide, early, **options)
     return y
 
 

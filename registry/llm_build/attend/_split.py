@@ -12,6 +12,7 @@ from torch import Tensor
 
 from llm_build.attend._split_kernel import attend, joining
 from llm_build.attend.tiles import Tiles, halves, power_of_two, tiles_for
+from llm_build.devices import launches_early
 
 COUNTERS = 2**16
 
@@ -51,6 +52,8 @@ def launch(
     parts = torch.empty(slots, v_first + v_rest, dtype=torch.float32, device=q.device)
     weights = torch.empty(slots, 2, dtype=torch.float32, device=q.device)
     done = _counters(q.device) if joined else torch.empty(groups, dtype=torch.int32, device=q.device)
+    early = launches_early(q.device)
+    begun = {"launch_pdl": True} if early else {}
     one = k.data_ptr() == v.data_ptr() and k.stride() == v.stride() and v_width <= width
     attend[rows, kv_heads * blocks, tiles.splits](
         q, k, v, out, parts, weights, done, q_index,
@@ -66,14 +69,14 @@ def launch(
         INDEXED=k_index is not None, PAGED=table is not None, RING=ring is not None,
         ONE=one and (v_first, v_rest) == (first, rest), JOINED=joined,
         ROWS=tiles.rows, LIVE=min(power_of_two(queries * group), tiles.rows), KEYS=tiles.keys, SPLITS=tiles.splits,
-        FIRST=first, REST=rest, V_FIRST=v_first, V_REST=v_rest,
-        num_warps=tiles.warps, num_stages=tiles.stages,
+        FIRST=first, REST=rest, V_FIRST=v_first, V_REST=v_rest, EARLY=early,
+        num_warps=tiles.warps, num_stages=tiles.stages, **begun,
     )  # fmt: skip
     if tiles.splits > 1 and not joined:
         joining[rows, kv_heads, queries * group](
             out, parts, weights, done, q if sinks is None else sinks, kv_heads, blocks, queries, heads, v_width,
             GROUP=group, SINKS=sinks is not None, ROWS=tiles.rows, V_FIRST=v_first, V_REST=v_rest,
-            SPLITS=tiles.splits, num_warps=4,
+            SPLITS=tiles.splits, EARLY=early, num_warps=4, **begun,
         )  # fmt: skip
     return out
 

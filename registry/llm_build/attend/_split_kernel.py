@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 LOG2E = tl.constexpr(1.4426950408889634)
 FAR = tl.constexpr(2**30)
@@ -96,13 +97,16 @@ def attend(  # type: ignore[no-untyped-def]
     GROUP: tl.constexpr, CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, CAPPED: tl.constexpr, SINKS: tl.constexpr,
     INDEXED: tl.constexpr, PAGED: tl.constexpr, RING: tl.constexpr, ONE: tl.constexpr, JOINED: tl.constexpr,
     ROWS: tl.constexpr, LIVE: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr,
-    FIRST: tl.constexpr, REST: tl.constexpr, V_FIRST: tl.constexpr, V_REST: tl.constexpr,
+    FIRST: tl.constexpr, REST: tl.constexpr, V_FIRST: tl.constexpr, V_REST: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
     """A program takes ROWS of the M queries of one key head of one row, over one share of its keys.
 
     A head is read as FIRST numbers and REST more. ONE: what is kept is key and value. `cells` are those of a row: of a
-    ring its size, of cells in any order how many there are.
+    ring its size, of cells in any order how many there are. EARLY: it may begin before the kernel ahead is done.
     """
+    if EARLY:
+        gdc_wait()
+        gdc_launch_dependents()
     row, block, split = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
     blocks = (queries * GROUP + ROWS - 1) // ROWS
     head, part = block // blocks, block % blocks
@@ -219,9 +223,12 @@ def attend(  # type: ignore[no-untyped-def]
 def joining(  # type: ignore[no-untyped-def]
     out, parts, weights, done, sinks, kv_heads, blocks, queries, heads, v_width,
     GROUP: tl.constexpr, SINKS: tl.constexpr, ROWS: tl.constexpr,
-    V_FIRST: tl.constexpr, V_REST: tl.constexpr, SPLITS: tl.constexpr,
+    V_FIRST: tl.constexpr, V_REST: tl.constexpr, SPLITS: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
     """A program sums the shares of one query of one head."""
+    if EARLY:
+        gdc_wait()
+        gdc_launch_dependents()
     row, head, m = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
     part = m // ROWS
     group = (row * kv_heads + head) * blocks + part
