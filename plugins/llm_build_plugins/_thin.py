@@ -6,7 +6,7 @@ Legend: R rows, O outputs, I inputs, X matrices of a bank.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch._subclasses import FakeTensor
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
+from llm_build import is_traced
 from llm_build_plugins._autocast import autocasts
 from llm_build_plugins._single import is_single, single
 from llm_build_plugins._triton import HAS_TRITON
@@ -64,12 +65,12 @@ def product(
     float32. See `fits`.
     """
     steady = isinstance(weight, nn.Parameter)
-    y: Tensor = _product(x.reshape(-1, x.shape[-1]), weight, bias, scale, owner, dtype or x.dtype, steady)
+    operation = _launched if x.is_cuda and not is_traced(x) else _product
+    y: Tensor = operation(x.reshape(-1, x.shape[-1]), weight, bias, scale, owner, dtype or x.dtype, steady)
     return y.view(*x.shape[:-1], -1)
 
 
-@torch.library.custom_op("llm_build::thin_product", mutates_args=(), device_types="cuda")
-def _product(
+def _launched(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -81,6 +82,9 @@ def _product(
     from llm_build_plugins._thin_kernel import launch  # triton comes with torch where there is a GPU
 
     return launch(x, weight, bias, scale, owner, dtype, steady)
+
+
+_product = torch.library.custom_op("llm_build::thin_product", _launched, mutates_args=(), device_types="cuda")
 
 
 @_product.register_kernel("cpu")
@@ -131,12 +135,13 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 @contextmanager
-def thin_products() -> Iterator[None]:
+def thin_products(rows: int = 1) -> Iterator[None]:
     """Every `nn.functional.linear` within, and so every `nn.Linear`, is a `product` where that fits.
 
-    torch.compile cannot trace all that it otherwise can within: what is compiled takes `thinned` in its place.
+    `rows`: none takes fewer. Looking at each operation takes the host some microseconds, so nobody looks where there
+    are many. torch.compile cannot trace all that it otherwise can within: what is compiled takes `thinned` instead.
     """
-    with _Thin():
+    with _Thin() if rows <= FEW_OF_BYTES else nullcontext():
         yield
 
 

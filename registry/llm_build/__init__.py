@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from llm_build.corpus import Batch as Batch
     from llm_build.corpus import cache_folder as cache_folder
     from llm_build.corpus import source_tokens as source_tokens
-    from llm_build.devices import launches_early as launches_early
     from llm_build.document import Document as Document
     from llm_build.errors import CapacityError as CapacityError
     from llm_build.errors import DataError as DataError
@@ -64,6 +63,8 @@ if TYPE_CHECKING:
     from llm_build.groups import parameter_groups as parameter_groups
     from llm_build.interfaces import Piece as Piece
     from llm_build.interfaces import reads_source as reads_source
+    from llm_build.kernels import is_traced as is_traced
+    from llm_build.kernels import launches_early as launches_early
     from llm_build.progress import Progress as Progress
     from llm_build.progress import Silence as Silence
     from llm_build.resolve import load as load
@@ -107,10 +108,10 @@ _HOME = {
         *["CapacityError", "DataError", "FormatError", "GenerationError", "LLMBuildError", "MissingContext"],
         *["NonFiniteLoss", "PluginError", "RunError", "SpecError", "TrainingError"],
     ],
-    "llm_build.devices": ["launches_early"],
     "llm_build.document": ["Document"],
     "llm_build.groups": ["TABLE", "VECTOR", "ParameterGroup", "parameter_groups"],
     "llm_build.interfaces": ["Piece", "reads_source"],
+    "llm_build.kernels": ["is_traced", "launches_early"],
     "llm_build.progress": ["Progress", "Silence"],
     "llm_build.resolve": ["load"],
     "llm_build.resolve.raising": ["write"],

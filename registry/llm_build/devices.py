@@ -1,8 +1,7 @@
-"""What a device has: memory, and how it launches kernels."""
+"""The memory of a device."""
 
 from __future__ import annotations
 
-import functools
 import os
 from pathlib import Path
 
@@ -32,13 +31,3 @@ def free_memory(place: torch.device) -> float:
         if found:
             return found[0]
     return memory_of(place)
-
-
-@functools.cache
-def launches_early(place: torch.device) -> bool:
-    """Whether a kernel on it may begin before the one ahead of it is done: Triton's `launch_pdl`.
-
-    Such a kernel calls `gdc_wait` before it reads what others wrote, and only then `gdc_launch_dependents`: so whatever
-    begins early finds all but the latest kernel done. Source: CUDA C++ programming guide, programmatic dependent launch.
-    """
-    return place.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(place)[0] >= 9

@@ -65,7 +65,6 @@ def _whole(best, at, tokens, parts, wide: tl.constexpr, early: tl.constexpr):  #
     tl.store(tokens + row, tl.load(at + row * parts + tl.argmax(value, 0)).to(tl.int64))
 
 
-@torch.library.custom_op("llm_build::draw", mutates_args=())
 def draw(scores: Tensor, seeds: Tensor, drawn: Tensor) -> Tensor:
     """scores [B, V] float32, seeds and drawn [B] int64, all dense → tokens [B, 1]; see `_noise.drawn_of`."""
     rows, vocab = scores.shape
@@ -80,6 +79,9 @@ def draw(scores: Tensor, seeds: Tensor, drawn: Tensor) -> Tensor:
     return tokens
 
 
-@draw.register_fake
+draw_operator = torch.library.custom_op("llm_build::draw", draw, mutates_args=())
+
+
+@draw_operator.register_fake
 def _(scores: Tensor, _seeds: Tensor, _drawn: Tensor) -> Tensor:
     return scores.new_empty(len(scores), 1, dtype=torch.int64)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from llm_build import is_traced
 from llm_build_plugins._triton import HAS_TRITON
 
 _ADD = 0x9E3779B97F4A7C15 - 2**64
@@ -20,9 +21,10 @@ def drawn_of(scores: Tensor, seeds: Tensor, drawn: Tensor) -> Tensor:
     It is argmax(p / Exponential(1)), by logarithms. Source: Maddison, Tarlow and Minka 2014, "A* sampling", section 2.
     """
     if scores.is_cuda and scores.dtype == torch.float32 and HAS_TRITON:
-        from llm_build_plugins.generate._draw_kernel import draw
+        from llm_build_plugins.generate._draw_kernel import draw, draw_operator
 
-        tokens: Tensor = draw(scores.contiguous(), seeds, drawn)
+        operation = draw_operator if is_traced(scores) else draw
+        tokens: Tensor = operation(scores.contiguous(), seeds, drawn)
         return tokens
     wait = waits(seeds, drawn, torch.arange(scores.shape[-1], device=scores.device))
     return (scores - wait.clamp_min(torch.finfo(wait.dtype).tiny).log()).argmax(-1, keepdim=True)

@@ -41,6 +41,13 @@ def build_of(model: nn.Module) -> list[tuple[object, ...]]:
     Its parts with their modes and hooks; its tensors, where each is, and how often a weight was written to, which torch
     counts of no inference tensor.
     """
-    parts = [(id(each), each.training, *each._forward_pre_hooks, -1, *each._forward_hooks) for each in model.modules()]
-    weights = [(id(each), each.data_ptr(), 0 if each.is_inference() else each._version) for each in model.parameters()]
-    return [*parts, *weights, *((id(each), each.data_ptr()) for each in model.buffers())]
+    found: list[tuple[object, ...]] = []
+    left = [model]
+    while left:  # `modules` makes a name for each, which takes the most time
+        each = left.pop()
+        found.append((id(each), each.training, *each._forward_pre_hooks, -1, *each._forward_hooks))
+        weights = (one for one in each._parameters.values() if one is not None)
+        found += ((id(one), one.data_ptr(), 0 if one.is_inference() else one._version) for one in weights)
+        found += ((id(one), one.data_ptr()) for one in each._buffers.values() if one is not None)
+        left += (part for part in each._modules.values() if part is not None)
+    return found

@@ -65,13 +65,14 @@ class Writing:
             each[other] = each[one]
 
     @torch.no_grad()
-    @thin_products()
     def read(self, tokens: Tensor, count: Tensor | None, drawing: Tensor | None, **memory: Tensor) -> None:
         """Read tokens [B, T], the first count[b] of row b, all without one; rows with 1 in `drawing` [B] draw then."""
-        hidden = self._hidden(tokens, count, **memory)
+        with thin_products(tokens.numel()):
+            hidden = self._hidden(tokens, count, **memory)
         if drawing is not None:
             last = hidden[:, -1] if count is None else _last(hidden, count)
-            self._draw(self.model.head(last), drawing)
+            with thin_products(len(last)):
+                self._draw(self.model.head(last), drawing)
 
     @torch.no_grad()
     def step(self) -> None:

@@ -5,7 +5,6 @@ Legend: B rows, T positions, H heads, E head dim, R dimensions of a head that ro
 
 from __future__ import annotations
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -46,7 +45,6 @@ def _kernel(  # type: ignore[no-untyped-def]
     tl.store(y + at, tl.where(turns, turned, value), mask=there)
 
 
-@torch.library.custom_op("llm_build::rotate", mutates_args=())
 def rotate(x: Tensor, positions: Tensor, frequencies: Tensor, amplitude: float, interleaved: bool) -> Tensor:
     """x [B, T, H, E], positions [B, T], frequencies [R] float32 → [B, T, H, E]; the last axis of x is dense."""
     rows, length, heads, width = x.shape
@@ -60,8 +58,3 @@ def rotate(x: Tensor, positions: Tensor, frequencies: Tensor, amplitude: float, 
     grid = (rows * length, triton.cdiv(heads, tall))
     _kernel[grid](x, positions, frequencies, y, *sizes, amplitude, *strides, interleaved, tall, wide, early, **options)
     return y
-
-
-@rotate.register_fake
-def _(x: Tensor, _positions: Tensor, _frequencies: Tensor, _amplitude: float, _interleaved: bool) -> Tensor:
-    return x.new_empty(x.shape)

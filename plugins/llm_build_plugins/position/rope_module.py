@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from llm_build import is_traced
 from llm_build_plugins._triton import HAS_TRITON
 from llm_build_plugins.position._frequencies import WithFrequencies, turns
 
@@ -36,8 +37,7 @@ class RoPE(WithFrequencies):
         if self._is_one_launch(x):
             from llm_build_plugins.position._rotate_kernel import rotate
 
-            turned: Tensor = rotate(x, positions, self.frequencies, self.amplitude, self.interleaved)
-            return turned
+            return rotate(x, positions, self.frequencies, self.amplitude, self.interleaved)
         angles = positions[..., None, None] * self.frequencies  # [B, T, 1, R]
         cos, sin = self._amplified(angles.cos()).to(x.dtype), self._amplified(angles.sin()).to(x.dtype)
         turning, still = x.split((self.rotated, self.head_dim - self.rotated), dim=-1)
@@ -47,7 +47,7 @@ class RoPE(WithFrequencies):
     def _is_one_launch(self, x: Tensor) -> bool:
         """Whether a kernel of our own rotates: on a GPU, while a model writes. A compiler makes one itself."""
         narrow = x.dtype in KERNEL and self.frequencies.dtype == torch.float32 and x.stride(-1) == 1
-        return x.is_cuda and HAS_TRITON and narrow and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        return x.is_cuda and HAS_TRITON and narrow and not torch.is_grad_enabled() and not is_traced(x)
 
     def _amplified(self, wave: Tensor) -> Tensor:
         return wave if self.amplitude == 1 else wave * self.amplitude

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from llm_build.attend._split_kernel import attend, joining
 from llm_build.attend.tiles import Tiles, halves, power_of_two, tiles_for
-from llm_build.devices import launches_early
+from llm_build.kernels import launches_early
 
 COUNTERS = 2**16
 
@@ -40,7 +40,7 @@ def launch(
     softcap: float | None,
     tiles: Tiles,
 ) -> Tensor:
-    """What `split_attention` computes, cut as `tiles` says."""
+    """What `attention` computes, cut as `tiles` says."""
     (rows, queries, heads, width), kv_heads, v_width = q.shape, k.shape[2], v.shape[3]
     group = heads // kv_heads
     blocks = -(-queries * group // tiles.rows)
@@ -81,8 +81,7 @@ def launch(
     return out
 
 
-@torch.library.custom_op("llm_build::split_attention", mutates_args=())
-def split_attention(
+def attention(
     q: Tensor,
     k: Tensor,
     v: Tensor | None,
@@ -109,6 +108,9 @@ def split_attention(
     return launch(
         q, k, values, q_index, k_index, lengths, table, sinks, ring, reach, causal, window, scale, softcap, tiles
     )
+
+
+split_attention = torch.library.custom_op("llm_build::split_attention", attention, mutates_args=())
 
 
 @split_attention.register_fake

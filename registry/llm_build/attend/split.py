@@ -12,6 +12,7 @@ from torch import Tensor
 
 from llm_build.attend.options import Options, Places
 from llm_build.attend.order import InOrder
+from llm_build.kernels import is_traced
 
 FEW = 16
 """So many queries of a row are few. More go to a kernel made for many, where that has every option."""
@@ -46,11 +47,12 @@ def split_lacks(q: Tensor, places: Places, options: Options) -> str:
 def split(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> Tensor:
     """q [B, T, H, E], k [B, C, K, E] and v [B, C, K, Ev] as they are kept → [B, T, H, Ev]; zeros where a query sees
     nothing. Takes no bias, no mask and no documents."""
-    from llm_build.attend._split import split_attention
+    from llm_build.attend._split import attention, split_attention
 
     where = places.k_index
     order = where if isinstance(where, InOrder) else None
-    out: Tensor = split_attention(
+    operation = split_attention if is_traced(q) else attention
+    out: Tensor = operation(
         _packed(q),
         _packed(k),
         None if v is k else _packed(v),
