@@ -14,6 +14,7 @@ from torch import Tensor
 from llm_build import Config, Context, Step, build, component, load, make_state
 from llm_build.cost import parameters
 from llm_build_plugins import attention, ffn, model, norm, position
+from llm_build_plugins.attention._heads import head_by_head
 from tests.builtin.strategies import VOCAB, latents, random_tokens, ropes
 from tests.laws import law
 
@@ -275,3 +276,23 @@ def test_widths_that_a_gpu_is_slow_with_are_warned_of_in_wide_models_once() -> N
     (problem,) = config.problems(Context(dim=512))
     assert (problem.field, problem.code, problem.help) == ("nope", "W305", "write nope = 96 or 104")
     assert config.problems(Context(dim=128)) == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@law
+@given(st.data())
+@torch.no_grad()
+def test_on_a_gpu_a_few_positions_take_their_heads_matrices_as_many_do(data: st.DataObject) -> None:
+    sizes = st.integers(1, 70) | st.sampled_from([128, 512, 576])
+    rows, length, heads = data.draw(st.integers(1, 2)), data.draw(st.integers(1, 2)), data.draw(st.integers(1, 5))
+    outputs, inputs, turned = data.draw(sizes), data.draw(sizes), data.draw(st.booleans())
+    dtype = data.draw(st.sampled_from([torch.bfloat16, torch.float16]))
+    x = torch.randn(rows, length, heads, inputs + 3, device="cuda", dtype=dtype)[..., :inputs]
+    shape = (heads, inputs, outputs) if turned else (heads, outputs, inputs)
+    drawn = torch.randn(shape, device="cuda", dtype=dtype)
+    matrices = drawn.mT if turned else drawn
+    exact = torch.einsum("bthi,hoi->btho", x.double(), matrices.double())
+    for steady in (False, True):
+        found = head_by_head(x, matrices, steady=steady)
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-4 * inputs**0.5)

@@ -1,4 +1,5 @@
-"""Products of few rows on a GPU: thin ones beside torch's, weights of a byte, experts of a mixture.
+"""Products of few rows on a GPU: thin ones beside torch's, weights of a byte, experts of a mixture,
+matrices of heads.
 
 Run `python tools/bench/products.py [--tune] [--json FILE]`. Every figure is of a CUDA graph over so many matrices that
 none stays in the cache. `--tune` times tiles instead, of which `tile` in `_thin_kernel.py` is made.
@@ -34,6 +35,7 @@ SHAPES = {
 }
 """outputs, inputs"""
 EXPERTS, CHOSEN, HIDDEN, DIM = 128, 8, 768, 2_048
+HEADS, NOPE, RANK = 16, 128, 512
 BYTES = 300e6
 """Matrices of so many bytes in all: six times a cache."""
 ROWS = (1, 2, 4, 8, 16, 32)
@@ -89,6 +91,18 @@ def experts(positions: int, bank: nn.Module) -> dict[str, Sequence[Call]]:
     return {name: [lambda way=way, each=each: through(way, each) for each in chosen] for name, way in ways.items()}
 
 
+def by_head(positions: int, matrices: Sequence[Tensor]) -> dict[str, Sequence[Call]]:
+    """Ways to take x [1, N, H, I] times a matrix [O, I] of each head."""
+    x = random(1, positions, matrices[0].shape[0], matrices[0].shape[2])
+    from llm_build_plugins.attention._heads_kernel import launch  # Triton comes with CUDA
+
+    close(launch(x, matrices[0], True)[0, :, 0], x[0, :, 0], matrices[0][0])
+    return {
+        "einsum": [lambda each=each: torch.einsum("bthi,hoi->btho", x, each) for each in matrices],
+        "by head": [lambda each=each: launch(x, each, True) for each in matrices],
+    }
+
+
 def show(title: str, found: Mapping[str, Sequence[float]], read: Mapping[str, float], rate: float) -> dict[str, float]:
     """Print median and spread of each side and the share of a copy's rate at which it reads; return the medians."""
     middle = {name: statistics.median(each) for name, each in found.items()}
@@ -134,6 +148,22 @@ def mixture(rate: float) -> dict[str, Any]:
     return {"mixture": figures}
 
 
+def heads(rate: float) -> dict[str, Any]:
+    """The two products of absorbed latent attention."""
+    found: dict[str, Any] = {}
+    banks = [random(HEADS, NOPE + NOPE, RANK) for _ in range(math.ceil(BYTES / (4 * HEADS * NOPE * RANK)))]
+    for name, sides in (
+        ("keys", [each[:, :NOPE].mT for each in banks]),
+        ("values", [each[:, NOPE:] for each in banks]),
+    ):
+        read = dict.fromkeys(("einsum", "by head"), 2 * HEADS * NOPE * RANK)
+        title = f"latents, {name}"
+        figures = {rows: show(f"{title} ×{rows}", alternate(by_head(rows, sides)), read, rate) for rows in ROWS}
+        crossover(figures, "by head", "einsum")
+        found[title] = figures
+    return found
+
+
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -144,7 +174,7 @@ def main() -> None:
     rate = copy_rate()
     shapes = [shape for shapes in SHAPES.values() for shape in shapes]
     banks = [(EXPERTS, 2 * HIDDEN, DIM), (EXPERTS, DIM, HIDDEN)]
-    found = tune(shapes, banks, CHOSEN, rate) if chosen.tune else {**products(rate), **mixture(rate)}
+    found = tune(shapes, banks, CHOSEN, rate) if chosen.tune else {**products(rate), **mixture(rate), **heads(rate)}
     if chosen.json:
         chosen.json.write_text(json.dumps({"rate": rate, **found}))
 

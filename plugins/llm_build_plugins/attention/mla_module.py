@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from llm_build import Field, ParameterGroup
+from llm_build_plugins.attention._heads import head_by_head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,10 +103,11 @@ class LatentAttention(nn.Module):
     def _absorbed(self, still: Tensor, turning: Tensor, stored: Tensor, step: Step) -> Tensor:
         """The same: (q · K c) = (Kᵀ q) · c for a latent c, and Σ weight · V c = V Σ weight · c."""
         keys, values = self.kv_up.split((self.nope, self.v), dim=1)  # [H, N, R], [H, V, R]
-        q = torch.cat((head_by_head(still, keys.mT).to(turning.dtype), turning), dim=-1)
+        steady = isinstance(self.kv_up, nn.Parameter)
+        q = torch.cat((head_by_head(still, keys.mT, steady=steady).to(turning.dtype), turning), dim=-1)
         # the sum of the rotary parts is left out afterwards: keys and values are one, which is read once and not copied
         latents = self._attend(q, stored, step)[..., : self.rank]
-        return head_by_head(latents, values)
+        return head_by_head(latents, values, steady=steady)
 
     def _attend(
         self,
@@ -131,11 +133,3 @@ class LatentAttention(nn.Module):
         made = linear(latent.squeeze(2), self.kv_up.flatten(0, 1)).unflatten(-1, (self.heads, -1))
         keys, values = made.split((self.nope, self.v), dim=-1)
         return torch.cat((keys, shared.expand(-1, -1, self.heads, -1).to(keys.dtype)), dim=-1), values
-
-
-def head_by_head(x: Tensor, matrices: Tensor) -> Tensor:
-    """x [B, T, H, I], matrices [H, O, I] → [B, T, H, O]: the product of each head with its own matrix."""
-    if x.shape[0] * x.shape[1] == 1 and torch.compiler.is_compiling():
-        # of one row a compiler makes a sum, and fuses what is around it; a product would be a kernel of its own
-        return (x[..., None, :] * matrices).sum(-1)
-    return torch.einsum("bthi,hoi->btho", x, matrices)

@@ -15,6 +15,8 @@ from llm_build.attend.tiles import Tiles, halves, power_of_two, tiles_for
 from llm_build.kernels import launches_early
 
 COUNTERS = 2**16
+PIECE = 128
+"""So many numbers of a head a program sums, where shares are summed by a kernel of their own."""
 
 
 @functools.cache
@@ -73,10 +75,12 @@ def launch(
         num_warps=tiles.warps, num_stages=tiles.stages, **begun,
     )  # fmt: skip
     if tiles.splits > 1 and not joined:
-        joining[rows, kv_heads, queries * group](
+        together = v_first + v_rest
+        piece = min(PIECE, v_rest or v_first)
+        joining[rows, kv_heads, queries * group * (together // piece)](
             out, parts, weights, done, q if sinks is None else sinks, kv_heads, blocks, queries, heads, v_width,
-            GROUP=group, SINKS=sinks is not None, ROWS=tiles.rows, V_FIRST=v_first, V_REST=v_rest,
-            SPLITS=tiles.splits, EARLY=early, num_warps=4, **begun,
+            GROUP=group, SINKS=sinks is not None, ROWS=tiles.rows, SPLITS=tiles.splits, WIDTH=together, PIECE=piece,
+            EARLY=early, num_warps=4, **begun,
         )  # fmt: skip
     return out
 

@@ -60,33 +60,35 @@ def _share_of_one(most, total, sinks, h, real, SINKS: tl.constexpr):  # type: ig
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _join(  # type: ignore[no-untyped-def]
-    out, parts, weights, sinks, group, shares, first, row, head, part, queries, heads, v_width,
-    GROUP: tl.constexpr, SINKS: tl.constexpr, ROWS: tl.constexpr, LIVE: tl.constexpr,
-    V_FIRST: tl.constexpr, V_REST: tl.constexpr, SPLITS: tl.constexpr,
+    out, parts, weights, sinks, group, shares, r, e, row, head, part, queries, heads, v_width,
+    GROUP: tl.constexpr, SINKS: tl.constexpr, ROWS: tl.constexpr, SPLITS: tl.constexpr, WIDTH: tl.constexpr,
+    AHEAD: tl.constexpr,
 ):  # fmt: skip
-    """Sum the shares of LIVE queries from `first` on, of one block of ROWS."""
-    r = first + tl.arange(0, LIVE)
+    """Sum the shares of queries r and of numbers e of a head, in one block of ROWS.
+
+    AHEAD: all that there is room for is read, without waiting for how many shares were written.
+    """
     m = part * ROWS + r
     real = m < queries * GROUP
     t, h = m // GROUP, head * GROUP + m % GROUP
     split = tl.arange(0, SPLITS)
     slot = (group * SPLITS + split)[:, None] * ROWS + r[None]
-    there = (split < shares)[:, None] & real[None]
+    written = (split < shares)[:, None] & real[None]
+    there = real[None] if AHEAD else written
     # not by way of a cache that may hold what was there before
-    most = tl.load(weights + 2 * slot, mask=there, other=float("-inf"), cache_modifier=".cg")
+    most = tl.load(weights + 2 * slot, mask=there, other=0, cache_modifier=".cg")
     total = tl.load(weights + 2 * slot + 1, mask=there, other=0, cache_modifier=".cg")
+    y = tl.load(
+        parts + (slot * WIDTH)[:, :, None] + e[None, None], mask=there[:, :, None], other=0, cache_modifier=".cg"
+    )
+    most = tl.where(written, most, float("-inf"))
     highest = tl.max(most, 0)
     by = tl.exp2(most - tl.where(highest == float("-inf"), 0.0, highest)[None])
-    by = by * _share_of_one(highest, tl.sum(total * by, 0), sinks, h, real, SINKS)[None]
-    slots = parts + (slot * (V_FIRST + V_REST))[:, :, None]
+    whole = tl.sum(tl.where(written, total * by, 0), 0)
+    by = by * _share_of_one(highest, whole, sinks, h, real, SINKS)[None]
+    summed = tl.sum(tl.where(written[:, :, None], y * by[:, :, None], 0), 0)
     to = out + ((row.to(tl.int64) * queries + t) * heads + h)[:, None] * v_width
-    e = tl.arange(0, V_FIRST)
-    y = tl.load(slots + e[None, None], mask=there[:, :, None], other=0, cache_modifier=".cg")
-    tl.store(to + e[None], tl.sum(y * by[:, :, None], 0), mask=real[:, None] & (e < v_width)[None])
-    if V_REST > 0:
-        e = V_FIRST + tl.arange(0, V_REST)
-        z = tl.load(slots + e[None, None], mask=there[:, :, None], other=0, cache_modifier=".cg")
-        tl.store(to + e[None], tl.sum(z * by[:, :, None], 0), mask=real[:, None] & (e < v_width)[None])
+    tl.store(to + e[None], summed, mask=real[:, None] & (e < v_width)[None])
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -209,10 +211,16 @@ def attend(  # type: ignore[no-untyped-def]
             tl.debug_barrier()
             if tl.atomic_add(done + group, 1, sem="acq_rel", scope="gpu") == shares - 1:
                 tl.debug_barrier()
+                r = tl.arange(0, LIVE)
                 _join(
-                    out, parts, weights, sinks, group, shares, 0, row, head, part, queries, heads, v_width,
-                    GROUP, SINKS, ROWS, LIVE, V_FIRST, V_REST, SPLITS,
+                    out, parts, weights, sinks, group, shares, r, v_e, row, head, part, queries, heads, v_width,
+                    GROUP, SINKS, ROWS, SPLITS, V_FIRST + V_REST, False,
                 )  # fmt: skip
+                if V_REST > 0:
+                    _join(
+                        out, parts, weights, sinks, group, shares, r, v_e2, row, head, part, queries, heads, v_width,
+                        GROUP, SINKS, ROWS, SPLITS, V_FIRST + V_REST, False,
+                    )  # fmt: skip
                 # the next launch begins after this one, at 0 again
                 tl.atomic_xchg(done + group, 0)
     elif split == 0:
@@ -222,19 +230,20 @@ def attend(  # type: ignore[no-untyped-def]
 @triton.jit  # type: ignore[untyped-decorator]
 def joining(  # type: ignore[no-untyped-def]
     out, parts, weights, done, sinks, kv_heads, blocks, queries, heads, v_width,
-    GROUP: tl.constexpr, SINKS: tl.constexpr, ROWS: tl.constexpr,
-    V_FIRST: tl.constexpr, V_REST: tl.constexpr, SPLITS: tl.constexpr, EARLY: tl.constexpr,
+    GROUP: tl.constexpr, SINKS: tl.constexpr, ROWS: tl.constexpr, SPLITS: tl.constexpr, WIDTH: tl.constexpr,
+    PIECE: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
-    """A program sums the shares of one query of one head."""
+    """A program sums the shares of PIECE numbers of one query of one head."""
     if EARLY:
         gdc_wait()
         gdc_launch_dependents()
-    row, head, m = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
+    row, head = tl.program_id(0), tl.program_id(1)
+    m, piece = tl.program_id(2) // (WIDTH // PIECE), tl.program_id(2) % (WIDTH // PIECE)
     part = m // ROWS
     group = (row * kv_heads + head) * blocks + part
     shares = tl.load(done + group)
     if shares > 1:
         _join(
-            out, parts, weights, sinks, group, shares, m % ROWS, row, head, part, queries, heads, v_width,
-            GROUP, SINKS, ROWS, 1, V_FIRST, V_REST, SPLITS,
+            out, parts, weights, sinks, group, shares, m % ROWS + tl.arange(0, 1), piece * PIECE + tl.arange(0, PIECE),
+            row, head, part, queries, heads, v_width, GROUP, SINKS, ROWS, SPLITS, WIDTH, True,
         )  # fmt: skip
