@@ -66,6 +66,17 @@ def test_top_k_leaves_the_k_largest_and_their_equals(drawn: Any, k: int, heat: f
     assert torch.equal(found[kept(found)], (logits / heat)[kept(found)])
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@law
+@given(LOGITS, st.integers(1, 15), st.integers(1, 9_000), st.integers(0, 2**16))
+def test_top_k_leaves_the_same_on_a_gpu(drawn: Any, k: int, wide: int, seed: int) -> None:
+    config, chance = generate.top_k(k=k, temperature=0.7), torch.Generator().manual_seed(seed)
+    few = torch.from_numpy(drawn).float()
+    many = torch.randn(3, wide, generator=chance).masked_fill(torch.rand(wide, generator=chance) < 0.3, float("-inf"))
+    for logits in (few, -few, many, torch.zeros(2, wide)):
+        assert torch.equal(scores(config, logits.cuda()).cpu(), scores(config, logits))
+
+
 @law
 @given(LOGITS, SHARES, HEATS)
 def test_top_p_leaves_the_fewest_that_hold_p(drawn: Any, p: float, heat: float) -> None:

@@ -10,7 +10,7 @@ from llm_build_plugins._autocast import autocasts
 from llm_build_plugins._triton import HAS_TRITON
 
 HALF = (torch.bfloat16, torch.float16)
-FEW, WIDEST = 4, 4096
+FEW, WIDEST = 2, 4096
 """Up to so many positions, and inputs, our own kernel is the faster one: tools/bench/products.py."""
 
 
