@@ -291,8 +291,10 @@ def test_on_a_gpu_a_few_positions_take_their_heads_matrices_as_many_do(data: st.
     shape = (heads, inputs, outputs) if turned else (heads, outputs, inputs)
     drawn = torch.randn(shape, device="cuda", dtype=dtype)
     matrices = drawn.mT if turned else drawn
-    exact = torch.einsum("bthi,hoi->btho", x.double(), matrices.double())
-    for steady in (False, True):
-        found = head_by_head(x, matrices, steady=steady)
+    beside = torch.randn(rows, heads, length, data.draw(sizes), device="cuda", dtype=dtype).transpose(1, 2)
+    alone = torch.einsum("bthi,hoi->btho", x.double(), matrices.double())
+    both = torch.cat((alone, beside.double()), dim=-1)
+    for steady, more, exact in ((False, None, alone), (True, None, alone), (True, beside, both)):
+        found = head_by_head(x, matrices, more, steady=steady)
         assert found.dtype == dtype
         torch.testing.assert_close(found.double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-4 * inputs**0.5)

@@ -96,10 +96,10 @@ def by_head(positions: int, matrices: Sequence[Tensor]) -> dict[str, Sequence[Ca
     x = random(1, positions, matrices[0].shape[0], matrices[0].shape[2])
     from llm_build_plugins.attention._heads_kernel import launch  # Triton comes with CUDA
 
-    close(launch(x, matrices[0], True)[0, :, 0], x[0, :, 0], matrices[0][0])
+    close(launch(x, matrices[0], None, True)[0, :, 0], x[0, :, 0], matrices[0][0])
     return {
         "einsum": [lambda each=each: torch.einsum("bthi,hoi->btho", x, each) for each in matrices],
-        "by head": [lambda each=each: launch(x, each, True) for each in matrices],
+        "by head": [lambda each=each: launch(x, each, None, True) for each in matrices],
     }
 
 

@@ -73,10 +73,9 @@ class LatentAttention(nn.Module):
         if self.q_up is not None and self.q_norm is not None:
             q = self.q_up(self.q_norm(q))
         still, turning = q.unflatten(-1, (self.heads, -1)).split((self.nope, self.rope), dim=-1)
-        turning = torch.cat((turning, shared[..., None, :]), dim=-2)  # together: the angles are the same
+        shared = shared[..., None, :]  # [B, T, 1, P]
         if self.position is not None:
-            turning = self.position.rotate(turning, step.positions)
-        turning, shared = turning.split((self.heads, 1), dim=-2)
+            turning, shared = (self.position.rotate(each, step.positions) for each in (turning, shared))
         stored = torch.cat((self.kv_norm(latent)[..., None, :].to(shared.dtype), shared), dim=-1)  # [B, T, 1, R + P]
         way = self._absorbed if self._writes(step) or self.absorbs(x.shape[1], step.span) else self._expanded
         y: Tensor = self.out(way(still, turning, stored, step).flatten(2))
@@ -104,7 +103,7 @@ class LatentAttention(nn.Module):
         """The same: (q · K c) = (Kᵀ q) · c for a latent c, and Σ weight · V c = V Σ weight · c."""
         keys, values = self.kv_up.split((self.nope, self.v), dim=1)  # [H, N, R], [H, V, R]
         steady = isinstance(self.kv_up, nn.Parameter)
-        q = torch.cat((head_by_head(still, keys.mT, steady=steady).to(turning.dtype), turning), dim=-1)
+        q = head_by_head(still, keys.mT, turning, steady=steady)
         # the sum of the rotary parts is left out afterwards: keys and values are one, which is read once and not copied
         latents = self._attend(q, stored, step)[..., : self.rank]
         return head_by_head(latents, values, steady=steady)
