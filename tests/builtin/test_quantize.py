@@ -70,6 +70,11 @@ def test_the_product_is_that_with_the_weights_that_it_stands_for(drawn: tuple[Te
     assert ((y.double() - exact).abs() <= 4 * torch.finfo(x.dtype).eps * size).all()
 
 
+def test_float16_holds_what_the_weights_give_though_not_the_sums_of_whole_numbers() -> None:
+    weight, x = torch.full((8, 64), 0.05).half(), torch.full((20, 64), 300.0).half()
+    torch.testing.assert_close(Int8Linear.of(weight, None)(x), nn.functional.linear(x, weight))
+
+
 def test_a_weight_that_is_no_number_spoils_its_own_output_alone() -> None:
     weight = torch.ones(3, 2)
     weight[1, 0] = float("nan")
