@@ -29,7 +29,7 @@ from tests.runs import make_run
 
 SPEC = """llm 1
 model = decoder {{
-  dim = 16, vocab = 40, context = {context}, norm = rms
+  dim = 16, vocab = 40, context = {context}, dropout = {dropout}, norm = rms
   layers = 2 * block {{ attention = gqa {{ heads = 4, kv_heads = 2{attention} }}, ffn = swiglu {{ hidden = 24 }} }}
 }}
 {more}
@@ -44,13 +44,14 @@ def small_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "COPIED", 2**16)
 
 
-def spec_of(attention: str = "", more: str = "", context: int = 16) -> Any:
-    return resolve(load(SPEC.format(attention=attention, more=more, context=context)), Context())
+def spec_of(attention: str = "", more: str = "", context: int = 16, dropout: float = 0) -> Any:
+    text = SPEC.format(attention=attention, more=more, context=context, dropout=dropout)
+    return resolve(load(text), Context())
 
 
 def spec_file(folder: Path, **options: Any) -> Path:
     file = folder / "spec.llm"
-    file.write_text(SPEC.format(**{"attention": "", "more": "", "context": 16, **options}), encoding="utf-8")
+    file.write_text(SPEC.format(**{"attention": "", "more": "", "context": 16, "dropout": 0, **options}), encoding="utf-8")
     return file
 
 
@@ -190,6 +191,12 @@ def test_what_is_needed_is_weights_state_and_activations() -> None:
     activations = 8 * 128 * 2 * 24 * 4  # both halves of SwiGLU
     assert needed is not None
     assert weights + state + activations < needed < 8 * (weights + state + activations)
+
+
+def test_dropout_takes_nothing_of_what_is_needed_to_write() -> None:
+    shape = Shape(prompt=128, new=2, batch=1)
+    needed = [memory._rehearsed(spec_of(context=256, dropout=each), CPU, shape, "dense") for each in (0, 0.5)]
+    assert needed[0] == needed[1]
 
 
 class Scripted:

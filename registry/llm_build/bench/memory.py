@@ -53,7 +53,7 @@ def refuse_what_does_not_fit(spec: Any, compute: Compute, shape: Shape, cache: C
     Needed is the most that building, prefill and a decode step take, found without numbers; where a part of the model
     cannot go without them, its weights and what its `state_spec` says.
     """
-    model = quantised(spec, outline(spec, torch.device("meta"), compute.dtype))
+    model = quantised(spec, outline(spec, torch.device("meta"), compute.dtype).eval())
     refuse_length(model, shape)
     weights = sum(each.nbytes for each in (*model.parameters(), *model.buffers()))
     state = shape.batch * sum(each.at(tokens_of(model, shape), shape.prompt) for each in all_kept(model, compute.dtype))
@@ -73,7 +73,7 @@ def _rehearsed(spec: Any, compute: Compute, shape: Shape, cache: Cache | str) ->
     seen = Allocations(compute.device)
     try:
         with FakeTensorMode(allow_non_fake_inputs=True), seen, torch.no_grad():
-            model = quantised(spec, outline(spec, compute.device, compute.dtype))
+            model = quantised(spec, outline(spec, compute.device, compute.dtype).eval())
             passes = Passes(model, shape, compute, cache)
             passes.prefill()
             passes.decode()
