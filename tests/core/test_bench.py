@@ -51,7 +51,8 @@ def spec_of(attention: str = "", more: str = "", context: int = 16, dropout: flo
 
 def spec_file(folder: Path, **options: Any) -> Path:
     file = folder / "spec.llm"
-    file.write_text(SPEC.format(**{"attention": "", "more": "", "context": 16, "dropout": 0, **options}), encoding="utf-8")
+    given = {"attention": "", "more": "", "context": 16, "dropout": 0, **options}
+    file.write_text(SPEC.format(**given), encoding="utf-8")
     return file
 
 
@@ -129,6 +130,14 @@ def test_a_quantiser_is_counted_and_used(tmp_path: Path, capsys: Any) -> None:
     assert cells[0]["parameters"] == cells[1]["parameters"]
     plain, less = (each["cells"][0]["bytes_a_token"]["weights"] for each in cells)
     assert less < 0.4 * plain
+
+
+def test_what_a_cache_codes_counts_as_it_is_stored(tmp_path: Path, capsys: Any) -> None:
+    file, state = spec_file(tmp_path, more="generate = decode { sampler = greedy }"), []
+    for codec in ("raw", "int8"):
+        assert say(file, *SMALL, "--set", f"generate.cache.codec={codec}", "--json", "-q") == 0
+        state.append(json.loads(capsys.readouterr().out)["cells"][0]["bytes_a_token"]["state"])
+    assert state[1] == state[0] / (4 * 4) * (4 + 4)  # heads of 4 numbers: a byte each, and a scale
 
 
 @pytest.mark.parametrize("spec", ["translation", "experts"])

@@ -16,12 +16,11 @@ import torch
 from _measure import machine
 from llm_build import Context, build, load
 from llm_build.assemble import quantised
-from llm_build.bench.cells import Bench, Written, in_use, write
+from llm_build.bench.cells import Bench, Written, write
 from llm_build.bench.memory import memory_rate
 from llm_build.bench.numbers import Numbers
 from llm_build.bench.shapes import Shape
 from llm_build.components import field_specs
-from llm_build.cost.reads import reads
 from llm_build.registry import installed
 from llm_build.resolve import resolve
 from llm_build.run import Compute
@@ -75,8 +74,7 @@ class Side:
 
     @property
     def limit(self) -> float:
-        read = reads(self.model, self.spec.model, self.shape.batch, in_use(self.model, self.shape), self.shape.prompt)
-        bytes_a_step = sum((each.weights + each.state) * each.count for each in read)
+        bytes_a_step = sum((each.weights + each.state) * each.count for each in self.bench.reads(self.shape))
         return self.bench.rate * self.shape.batch / bytes_a_step
 
     def write(self) -> Written:

@@ -16,7 +16,7 @@ from llm_build.bench.passes import Passes
 from llm_build.bench.report import Cell
 from llm_build.bench.shapes import Shape
 from llm_build.components import Config
-from llm_build.cost.reads import reads
+from llm_build.cost.reads import Read, reads
 from llm_build.errors import GenerationError
 from llm_build.interfaces import Cache, Generator, reads_source, serves
 from llm_build.run import Compute
@@ -37,6 +37,11 @@ class Bench:
         """That of the generator, where it has one."""
         cache: Cache | str = getattr(self.generator, "cache", "dense")
         return cache
+
+    def reads(self, shape: Shape) -> list[Read]:
+        """What a decode step of a shape reads of each part, as the cache stores it."""
+        stored = getattr(self.cache, "token_bytes", None)
+        return reads(self.model, self.config, shape.batch, in_use(self.model, shape), shape.prompt, stored)
 
 
 @attrs.frozen
@@ -72,7 +77,7 @@ def measure(bench: Bench, shape: Shape) -> Cell:
         compile_seconds=compile_seconds,
         warm_up_seconds=max(0.0, cold.whole - Spread.of([each.whole for each in warm]).median),
         peak=peak(device),
-        reads=tuple(reads(model, bench.config, shape.batch, in_use(model, shape), shape.prompt)),
+        reads=tuple(bench.reads(shape)),
         rate=bench.rate,
         kernels=tuple(kernels),
     )

@@ -56,7 +56,8 @@ def refuse_what_does_not_fit(spec: Any, compute: Compute, shape: Shape, cache: C
     model = quantised(spec, outline(spec, torch.device("meta"), compute.dtype).eval())
     refuse_length(model, shape)
     weights = sum(each.nbytes for each in (*model.parameters(), *model.buffers()))
-    state = shape.batch * sum(each.at(tokens_of(model, shape), shape.prompt) for each in all_kept(model, compute.dtype))
+    keeping = all_kept(model, compute.dtype, spec.generate)
+    state = shape.batch * sum(each.at(tokens_of(model, shape), shape.prompt) for each in keeping)
     there = memory_of(compute.device)
     needed = max(_rehearsed(spec, compute, shape, cache) or weights + state, 2 * COPIED)
     if needed <= there:

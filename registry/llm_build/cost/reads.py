@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from llm_build.components import Config
 from llm_build.cost.layers import Part, described, merged, parts
-from llm_build.cost.states import Kept, kept
+from llm_build.cost.states import Kept, TokenBytes, kept
 from llm_build.cost.weights import shares
 from llm_build.interfaces import reads_source
 from llm_build.step import make_state
@@ -77,10 +77,18 @@ def weights_read(model: Any, rows: int = 1) -> dict[Tensor, float]:
     return {each: _bytes(each, share[each], seen, each in own, rows) for each in tensors}
 
 
-def reads(model: Any, config: Config, rows: int, lengths: Sequence[int], places: int = 0) -> list[Read]:
+def reads(
+    model: Any,
+    config: Config,
+    rows: int,
+    lengths: Sequence[int],
+    places: int = 0,
+    token_bytes: TokenBytes | None = None,
+) -> list[Read]:
     """What a step of so many rows reads of each part, on the mean over `lengths`: tokens of a text in use.
 
-    `places` are those of an encoder's memory. Equal neighbours are one row; they sum to the whole model.
+    `places` are those of an encoder's memory; `token_bytes` is that of a cache, which may code what is kept. Equal
+    neighbours are one row; they sum to the whole model.
     """
     read, entries = weights_read(model, rows), list(model.state_spec)
     dtype = next(model.parameters()).dtype
@@ -90,7 +98,7 @@ def reads(model: Any, config: Config, rows: int, lengths: Sequence[int], places:
         mine = [each for each in entries if name == "" or each is getattr(module, "state_spec", None)]
         entries = [each for each in entries if not any(each is one for one in mine)]
         weights = sum(read.pop(each) for each in new)
-        state = sum(mean_bytes(kept(each, dtype), lengths, places) for each in mine) * rows
+        state = sum(mean_bytes(kept(each, dtype, token_bytes), lengths, places) for each in mine) * rows
         if part is None and not weights and not state:
             continue
         described_as = described(module, part)

@@ -16,7 +16,8 @@ from llm_build.context import Context
 if TYPE_CHECKING:
     from llm_build.step import Field, StateSpec
 
-    TokenBytes = Callable[[Field], int]
+TokenBytes = Callable[["Field"], int]
+"""What a token of a field takes whose dtype is stated, as a cache stores it."""
 
 
 @attrs.frozen(kw_only=True)
