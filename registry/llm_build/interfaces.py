@@ -446,9 +446,9 @@ class Session(Protocol):
     def submit(self, prompt: str, *, max_new: int | None = None, seed: int = 0) -> Iterator[Piece]:
         """The text that continues `prompt`, as it comes; its tokens do not depend on its neighbours.
 
-        Whoever takes a piece moves all other texts on: streams may be taken in any order. One that is closed or dropped
-        before its end gives its room back. `row` of a piece is the number of the request. Raises `GenerationError` with
-        the figures for one that is larger than the session.
+        Whoever takes a piece moves all other texts on: streams may be taken in any order, and by several threads, which
+        wait for each other. One that is closed or dropped before its end gives its room back. `row` of a piece is the
+        number of the request. Raises `GenerationError` with the figures for one that is larger than the session.
         """
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -163,6 +166,24 @@ def test_streams_may_be_taken_in_any_order_and_are_what_each_is_alone(writer: An
     assert first.text + text(streams[2]) == alone[2]
     assert first.row == 2
     assert sum(each.token is not None for each in session.submit("a", seed=1, max_new=3)) == 3
+
+
+def test_threads_may_submit_and_take_at_once(writer: Any, model: Any) -> None:
+    prompts = ["def", "a", "ab", "de"]
+    alone = [written(writer, model, prompt, seed=seed)[0] for seed, prompt in enumerate(prompts)]
+    session, together = writer.open(model, TOKENIZER, rows=2), Barrier(len(prompts))
+
+    def take(seed: int) -> str:
+        together.wait()
+        return text(session.submit(prompts[seed], seed=seed))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # they meet amidst a step
+    try:
+        with ThreadPoolExecutor(len(prompts)) as threads:
+            assert list(threads.map(take, range(len(prompts)))) == alone
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_a_request_larger_than_the_session_is_refused_with_the_figures(writer: Any, model: Any) -> None:

@@ -11,6 +11,7 @@ Legend: B rows, T positions, M places of a source, D model dim.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,7 @@ class Engine:
 
     It does not keep its model, so that it goes when that does. `takes` is its memory, known before it is allocated;
     raises `GenerationError` where that is not there. `sound` is false once a step was broken off by an
-    exception: then what the rows hold is not known.
+    exception: then what the rows hold is not known. Threads that share it hold `turn` while they submit and step.
     """
 
     @torch.inference_mode(False)
@@ -62,6 +63,7 @@ class Engine:
         compile: bool = False,
     ) -> None:
         self.tokenizer, self.chunk, self.sound = tokenizer, chunk, True
+        self.turn = threading.RLock()
         self._eos = tokenizer.eos
         self.rows, self.capacity, self.memory = rows, capacity, memory
         self.device = next(model.parameters()).device

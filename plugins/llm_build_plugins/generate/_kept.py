@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,14 @@ class Kept:
         self._engine: Engine | None = None
         self._model: weakref.ref[Any] | None = None
         self._build: list[tuple[object, ...]] = []
+        self._turn = threading.RLock()
 
     def engine(self, model: Any, tokenizer: Tokenizer, sizes: Sizes, make: Callable[[], Engine]) -> Engine:
         """One of at least these sizes. What is kept and does not do is let go before another is made."""
+        with self._turn:
+            return self._one(model, tokenizer, sizes, make)
+
+    def _one(self, model: Any, tokenizer: Tokenizer, sizes: Sizes, make: Callable[[], Engine]) -> Engine:
         build, found = build_of(model), self._engine
         same = self._model is not None and self._model() is model and self._build == build
         if found is not None and same and found.tokenizer is tokenizer and _does(found, sizes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +20,19 @@ class Quantised:
         self._source: weakref.ref[Any] | None = None
         self._build: list[tuple[object, ...]] = []
         self._made: Any = None
+        self._turn = threading.RLock()
 
     def of(self, model: Any) -> Any:
         """The model itself without a quantiser."""
         if self._quantizer is None:
             return model
-        build = build_of(model)
-        if self._source is None or self._source() is not model or self._build != build:
-            self._made = None  # what is there goes first: both may not fit
-            self._made = self._quantizer.quantize(model)
-            self._source, self._build = weakref.ref(model, self._forget), build
-        return self._made
+        with self._turn:
+            build = build_of(model)
+            if self._source is None or self._source() is not model or self._build != build:
+                self._made = None  # what is there goes first: both may not fit
+                self._made = self._quantizer.quantize(model)
+                self._source, self._build = weakref.ref(model, self._forget), build
+            return self._made
 
     def _forget(self, _: object) -> None:
         self._made = None

@@ -32,10 +32,11 @@ class Session:
 
     def submit(self, prompt: str, *, max_new: int | None = None, seed: int = 0) -> Stream:
         """The pieces of a text as they come; whoever takes one moves all others on."""
-        request = self._request(self._number, prompt, max_new, seed)
-        self._refuse(request)
-        self._number += 1
-        self._engine.submit(request)
+        with self._engine.turn:
+            request = self._request(self._number, prompt, max_new, seed)
+            self._refuse(request)
+            self._number += 1
+            self._engine.submit(request)
         return Stream(self._model, self._engine, request)
 
     def _refuse(self, request: Request) -> None:
@@ -60,11 +61,12 @@ class Stream(Iterator[Piece]):
         return self
 
     def __next__(self) -> Piece:
-        while not self._request.pieces:
-            if self._request.done:
-                raise StopIteration
-            self._engine.step()
-        return piece(self._request.pieces.popleft())
+        with self._engine.turn:
+            while not self._request.pieces:
+                if self._request.done:
+                    raise StopIteration
+                self._engine.step()
+            return piece(self._request.pieces.popleft())
 
     def close(self) -> None:
         """Nothing more is wanted."""
@@ -78,14 +80,15 @@ class Stream(Iterator[Piece]):
 
 def together(model: Any, engine: Engine, requests: Sequence[Request], pieces: deque[Parts]) -> Iterator[Piece]:
     """The pieces of all requests, which come in one queue, in the order in which they come."""
-    for each in requests:
-        engine.submit(each)
+    with engine.turn:
+        for each in requests:
+            engine.submit(each)
     left = len(requests)
     try:
         while left:
-            if not pieces:
-                engine.step()
-                continue
+            with engine.turn:
+                while not pieces:
+                    engine.step()
             taken = piece(pieces.popleft())
             left -= taken.finish is not None
             yield taken
