@@ -448,7 +448,8 @@ class Session(Protocol):
 
         Whoever takes a piece moves all other texts on: streams may be taken in any order, and by several threads, which
         wait for each other. One that is closed or dropped before its end gives its room back. `row` of a piece is the
-        number of the request. Raises `GenerationError` with the figures for one that is larger than the session.
+        number of the request. Raises `GenerationError` with the figures for one that is larger than the session, and
+        where the model changed since that was opened.
         """
 
 

@@ -186,6 +186,16 @@ def test_threads_may_submit_and_take_at_once(writer: Any, model: Any) -> None:
         sys.setswitchinterval(before)
 
 
+@pytest.mark.parametrize("change", [lambda model: model.train(), lambda model: model.float()])
+def test_a_session_of_a_model_that_changed_is_refused(writer: Any, model: Any, change: Any) -> None:
+    session = writer.open(model, TOKENIZER, rows=1)
+    assert text(session.submit("a"))
+    change(model)
+    with pytest.raises(GenerationError, match="have changed since: open another session"):
+        session.submit("a")
+    assert text(writer.open(model, TOKENIZER, rows=1).submit("a"))
+
+
 def test_a_request_larger_than_the_session_is_refused_with_the_figures(writer: Any, model: Any) -> None:
     writer.open(model, TOKENIZER, rows=2)  # what is there may be larger than what is asked for
     session = writer.open(model, TOKENIZER, rows=1, capacity=6)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from llm_build import GenerationError, Piece
+from llm_build_plugins.generate._quantised import build_of
 from llm_build_plugins.generate._request import piece
 
 if TYPE_CHECKING:
@@ -19,12 +21,15 @@ if TYPE_CHECKING:
 class Session:
     """A model that writes whatever is submitted, as many texts at once as there are rows; see `interfaces.Session`.
 
-    `request` makes one of (number, prompt, max_new, seed). `sizes` were asked for; the engine may have more.
+    `request` makes one of (number, prompt, max_new, seed). `sizes` were asked for; the engine may have more. `source`
+    is the model that was given, of which a quantiser may have made another.
     """
 
-    def __init__(self, model: Any, engine: Engine, request: Callable[..., Request], sizes: Sizes) -> None:
+    def __init__(self, source: Any, model: Any, engine: Engine, request: Callable[..., Request], sizes: Sizes) -> None:
         self._model, self._engine, self._request, self._sizes = model, engine, request, sizes
+        self._source, self._build = weakref.ref(source), build_of(source)
         self._number = 0
+        self._latest: Request | None = None
 
     @property
     def memory(self) -> StateMemory:
@@ -33,11 +38,26 @@ class Session:
     def submit(self, prompt: str, *, max_new: int | None = None, seed: int = 0) -> Stream:
         """The pieces of a text as they come; whoever takes one moves all others on."""
         with self._engine.turn:
+            self._refuse_another()
             request = self._request(self._number, prompt, max_new, seed)
             self._refuse(request)
-            self._number += 1
+            self._number, self._latest = self._number + 1, request
             self._engine.submit(request)
         return Stream(self._model, self._engine, request)
+
+    def _refuse_another(self) -> None:
+        """Graphs would go on as they were recorded, and weights of 8 bits as they were made.
+
+        A look takes about a millisecond, so it is for the first of those that come together.
+        """
+        if self._latest is not None and not self._latest.done:
+            return
+        source = self._source()
+        if source is not None and build_of(source) != self._build:
+            raise GenerationError(
+                "a session writes with the model that it was opened for, and its weights, parts, modes or hooks have "
+                "changed since: open another session"
+            )
 
     def _refuse(self, request: Request) -> None:
         for what, needed, there in (

@@ -57,12 +57,12 @@ class Decode:
         for name, given in (("rows", rows), ("capacity", capacity)):
             if given is not None and given < 1:
                 raise GenerationError(f"a session needs {name} of at least 1; {given} arrived")
-        model = self.quantised.of(model)
+        source, model = model, self.quantised.of(model)
         longest = model.context if capacity is None else min(capacity, model.context)
         memory = longest if reads_source(model) else 0
         sizes = Sizes(rows=rows or self.rows, capacity=longest, max_step=self.chunk, memory=memory)
         request = partial(self._request, model, tokenizer, None)
-        return Session(model, self._engine(model, tokenizer, sizes), request, sizes)
+        return Session(source, model, self._engine(model, tokenizer, sizes), request, sizes)
 
     def close(self) -> None:
         """Let go of the room that is kept for the next call."""
