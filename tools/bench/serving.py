@@ -1,20 +1,23 @@
 """Many requests at once: 256 prompts of 100 to 1,024 tokens, as many new ones each, drawn with a seed.
 
-Generated tokens a second, from when the first request is submitted to when the last text is whole; the same round once
-before warms up. Run `python tools/bench/serving.py [--shape 1b] [--mode capture] [--cache paged]`. `--transformers`
-serves the same requests once by its continuous batching (paged SDPA) with the same weights, which takes minutes.
+Generated tokens a second, from when the first request is submitted to when the last text is whole: the median of five
+rounds behind one that warms up. Run `python tools/bench/serving.py [--shape 1b] [--mode capture] [--cache paged]`.
+`--transformers` serves the same requests once by its continuous batching (paged SDPA) with the same weights, which
+takes minutes.
 """
 
 from __future__ import annotations
 
 import random
+import statistics
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import attrs
+import torch
 
-from _measure import at_least, finish
+from _measure import REPEATS, at_least, finish, show
 from _sides import SHAPES, Side, arguments, begin, side
 from llm_build.bench.clock import now
 from llm_build.bench.memory import peak
@@ -60,9 +63,10 @@ def theirs(one: Side, wanted: Sequence[Wanted], compute: Compute) -> float:
     from transformers import ContinuousBatchingConfig, GenerationConfig
     from transformers.generation.continuous_batching.utils import WorkloadHints
 
-    from _llama import llama_of
+    from _llama import llama_of, refuse_difference
 
     model: Any = llama_of(one.model, compute.device)
+    refuse_difference(one.model, model, torch.tensor([list(wanted[0].prompt)], device=compute.device))
     model.set_attn_implementation("paged|sdpa")
     hints = WorkloadHints(
         max_prompt_length=max(len(each.prompt) for each in wanted),
@@ -107,9 +111,10 @@ def main() -> None:
     print(f"{len(wanted)} requests, {sum(len(each.prompt) for each in wanted):_} tokens of prompts, {tokens:_} new")
     # the whole round once before: texts that end one by one meet every number of rows, each with kernels to compile
     ours(one, wanted, compute, 2 * lengths[1])
-    mine = tokens / ours(one, wanted, compute, 2 * lengths[1])
-    most = peak(compute.device)
-    print(f"{one.name}, {args.cache}: {mine:,.0f} tokens/s, peak memory {(most or 0) / 2**30:.1f} GiB")
+    rounds = [tokens / ours(one, wanted, compute, 2 * lengths[1]) for _ in range(REPEATS)]
+    mine, most = statistics.median(rounds), peak(compute.device)
+    show(f"{one.name}, {args.cache}", rounds, "tokens/s", 1)
+    print(f"peak memory {(most or 0) / 2**30:.1f} GiB")
     verdicts = [at_least(f"tokens/s by {BAR:,.0f}", mine / BAR, 1.0)]
     if args.transformers:
         others = tokens / theirs(one, wanted, compute)
