@@ -204,6 +204,16 @@ def test_a_request_larger_than_the_session_is_refused_with_the_figures(writer: A
     assert len(list(session.submit("a", max_new=5))) >= 1
 
 
+def test_a_prompt_of_another_vocabulary_is_refused_and_the_others_go_on(writer: Any, model: Any) -> None:
+    session = writer.open(model, TOKENIZER, rows=2)
+    other = session.submit("a", max_new=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(TOKENIZER), "encode", lambda *_: [1, model.vocab])
+        with pytest.raises(GenerationError, match=rf"below the model's vocab of {model.vocab}; {model.vocab} arrived"):
+            session.submit("def")
+    assert sum(each.token is not None for each in other) == 3
+
+
 def test_sizes_that_mean_nothing_are_refused(writer: Any, model: Any) -> None:
     session = writer.open(model, TOKENIZER, rows=1)
     for ask in (partial(session.submit, "a"), partial(writer.generate, model, TOKENIZER, ["a"])):

@@ -86,6 +86,7 @@ class Decode:
             tokens = source[-1:]
         else:
             tokens = _encoded(tokenizer, prompt, model.context)
+        _refuse_unknown(max(*source, *tokens, 0), model.vocab)
         most = min(self.max_new if max_new is None else max_new, model.context - len(tokens))
         return Request.of(tokenizer, number, tokens, source, most, seed % SEEDS, pieces)
 
@@ -153,6 +154,15 @@ def _source(tokenizer: Tokenizer, prompt: str, context: int) -> list[int]:
             "shorten the prompt"
         )
     return tokens
+
+
+def _refuse_unknown(largest: int, vocab: int) -> None:
+    """Amidst a step it would break off every other text, and on a GPU the process."""
+    if largest >= vocab:
+        raise GenerationError(
+            f"the tokens of a prompt must be below the model's vocab of {vocab:_}; {largest:_} arrived: "
+            "give the tokenizer that the model was trained with"
+        )
 
 
 def _tokens(tokenizer: Tokenizer, prompt: str) -> list[int]:
