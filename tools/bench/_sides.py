@@ -27,7 +27,7 @@ from llm_build.run import Compute
 
 SHAPES = Path(__file__).parent / "shapes"
 ROOT = Path(__file__).parents[2]
-TINY = ("dim=256", "layers=2", "hidden=512", "vocab=2_048")
+TINY = ("dim=384", "layers=2", "hidden=512", "vocab=2_048")
 MODES = ("capture", "compile", "eager")
 PROMPT, NEW = 128, 256
 
