@@ -186,6 +186,17 @@ def test_threads_may_submit_and_take_at_once(writer: Any, model: Any) -> None:
         sys.setswitchinterval(before)
 
 
+def test_after_a_fault_a_session_says_to_open_another(writer: Any, model: Any) -> None:
+    session = writer.open(model, TOKENIZER, rows=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer.kept._engine, "_land", lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            text(session.submit("a"))
+    with pytest.raises(GenerationError, match="broke this session off: open another"):
+        session.submit("a")
+    assert text(writer.open(model, TOKENIZER, rows=1).submit("a"))
+
+
 @pytest.mark.parametrize("change", [lambda model: model.train(), lambda model: model.float()])
 def test_a_session_of_a_model_that_changed_is_refused(writer: Any, model: Any, change: Any) -> None:
     session = writer.open(model, TOKENIZER, rows=1)

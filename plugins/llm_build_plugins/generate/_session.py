@@ -38,12 +38,17 @@ class Session:
     def submit(self, prompt: str, *, max_new: int | None = None, seed: int = 0) -> Stream:
         """The pieces of a text as they come; whoever takes one moves all others on."""
         with self._engine.turn:
+            self._refuse_broken()
             self._refuse_another()
             request = self._request(self._number, prompt, max_new, seed)
             self._refuse(request)
             self._number, self._latest = self._number + 1, request
             self._engine.submit(request)
         return Stream(self._model, self._engine, request)
+
+    def _refuse_broken(self) -> None:
+        if not self._engine.sound:
+            raise GenerationError("a fault amidst a step broke this session off: open another")
 
     def _refuse_another(self) -> None:
         """Graphs would go on as they were recorded, and weights of 8 bits as they were made.
