@@ -57,7 +57,7 @@ def launch(
     early = launches_early(q.device)
     begun = {"launch_pdl": True} if early else {}
     one = k.data_ptr() == v.data_ptr() and k.stride() == v.stride() and v_width <= width
-    attend[rows, kv_heads * blocks, tiles.splits](
+    attend[kv_heads * blocks, rows, tiles.splits](
         q, k, v, out, parts, weights, done, q_index,
         q_index if k_index is None else k_index,
         q_index if lengths is None else lengths,

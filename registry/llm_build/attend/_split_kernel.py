@@ -109,7 +109,8 @@ def attend(  # type: ignore[no-untyped-def]
     if EARLY:
         gdc_wait()
         gdc_launch_dependents()
-    row, block, split = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
+    # blocks of queries stand first: of that there may be more than 65,535
+    block, row, split = tl.program_id(0), tl.program_id(1).to(tl.int64), tl.program_id(2)
     blocks = (queries * GROUP + ROWS - 1) // ROWS
     head, part = block // blocks, block % blocks
     m = part * ROWS + tl.arange(0, ROWS)
@@ -190,7 +191,7 @@ def attend(  # type: ignore[no-untyped-def]
             if V_REST > 0:
                 v2 = tl.load(v_cells + v_e2[None], mask=there[:, None] & (v_e2 < v_width)[None], other=0)
                 y2 = tl.dot(p.to(v2.dtype), v2, y2 * kept[:, None], input_precision="ieee")
-    group = row * tl.num_programs(1) + block
+    group = row * tl.num_programs(0) + block
     if shares == 1:
         by = _share_of_one(most, total, sinks, h, real, SINKS)[:, None]
         to = out + ((row * queries + t) * heads + h)[:, None] * v_width
