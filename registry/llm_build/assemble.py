@@ -80,8 +80,17 @@ def _model_of(config: Config, context: Context) -> tuple[Config, Context]:
 def _make(config: Config, context: Context, place: torch.device, dtype: torch.dtype, seed: int) -> Any:
     devices = [place] if place.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), place, _default_dtype(dtype):
-        torch.manual_seed(seed)
+        _seed(place, seed)
         return assemble(config, context)
+
+
+def _seed(place: torch.device, seed: int) -> None:
+    """Seed what the weights are drawn from."""
+    if place.type in ("cpu", "meta"):
+        # torch.manual_seed seeds every GPU too; where there is none it keeps the whole stack of each call, for good
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 @contextmanager

@@ -92,7 +92,7 @@ def _search(subject: Subject, check: Check, *, full: bool, seed: int, shrink: bo
             nonlocal passed
             trial = Trial(subject, data, folder, full=full)
             trials[:] = [trial]
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)
             _obeyed(check, trial)
             passed += 1
 

@@ -31,7 +31,8 @@ def pointed(span: Span) -> str:
 
 def printable(text: str) -> str:
     """A text of a spec, with what could speak to the terminal shown as pictures."""
-    return text.translate(_PICTURES)
+    # most texts have nothing of the kind, and a file can have a hundred thousand faults
+    return text if text.isascii() and text.isprintable() else text.translate(_PICTURES)
 
 
 def _shown(line: Line, colour: bool) -> str:

@@ -121,7 +121,7 @@ class Amender:
         if data is FAULTY:
             return base
         if isinstance(data, tuple):
-            return attrs.evolve(base, data=tuple(self._layer(each, changes, span) for each in data), span=span)
+            return attrs.evolve(base, data=self._every(data, changes, span), span=span)
         if isinstance(data, Head):
             data = Component(data, {}, data.span)
         if not isinstance(data, Component):
@@ -134,6 +134,12 @@ class Amender:
         if made.depth > DEPTH_LIMIT:
             return self.evaluator.fault("E108", f"components nest at most {DEPTH_LIMIT} deep; this nests deeper", span)
         return Value(made, span, base.via, base.related)
+
+    def _every(self, layers: tuple[Value, ...], changes: Sequence[Change], span: Span) -> tuple[Value, ...]:
+        # thousands of layers are often one value
+        different = dict(zip(map(id, layers), layers, strict=True))
+        made = {key: self._layer(layer, changes, span) for key, layer in different.items()}
+        return tuple(map(made.__getitem__, map(id, layers)))
 
     def _layer(self, layer: Value, changes: Sequence[Change], span: Span) -> Value:
         key = (id(layer.data), tuple(id(each) for each in changes))

@@ -96,7 +96,7 @@ def _texts(
     made: Made, model: SmallModel, prompts: Sequence[str], seed: int, *, at: int = 0, max_new: int = 8
 ) -> list[list[int]]:
     """The tokens that continue each prompt, at a random state of torch."""
-    torch.manual_seed(at)
+    torch.default_generator.manual_seed(at)
     rows: list[list[int]] = [[] for _ in prompts]
     for piece in made.module.generate(model, Letters(), prompts, max_new=max_new, seed=seed):
         if piece.token is not None:

@@ -94,11 +94,11 @@ def source(trial: Trial) -> None:
     beside the model decides what the model is.
     """
     made = trial.made()
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     before = torch.get_rng_state()
     first = drawn(made, 5)
     require(torch.equal(torch.get_rng_state(), before), "torch's own random state is moved: draw with the generator")
-    torch.manual_seed(2)
+    torch.default_generator.manual_seed(2)
     second, other = drawn(made, 5), drawn(made, 6)
     for name, each in first.items():
         require(_equal(each, second[name]), f"{name} differs for one seed of the generator")

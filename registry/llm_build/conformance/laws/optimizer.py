@@ -165,7 +165,7 @@ def resume(trial: Trial) -> None:
     for step in range(trial.whole("steps after", 1, 3)):
         gradients = _gradients(trial, first.weights)
         for number, each in enumerate((first, second)):
-            torch.manual_seed(number)
+            torch.default_generator.manual_seed(number)
             each.take(gradients)
         for name, weight in first.weights.trained().items():
             told = f"{name} {list(weight.shape)}, {step + 1} steps after the state was read,"

@@ -48,10 +48,10 @@ def pure(trial: Trial) -> None:
     """
     made, logits, seen = drawn(trial)
     given = logits.clone(), seen.clone()
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     first = made.module.scores(logits, seen).clone()
     made.module.scores(-logits, ~seen)
-    torch.manual_seed(2)
+    torch.default_generator.manual_seed(2)
     same(made.module.scores(logits, seen), first, "the same call again", rtol=0, atol=0)
     require(torch.equal(logits, given[0]), "the logits that were given are changed in place")
     require(torch.equal(seen, given[1]), "`seen` is changed in place")

@@ -52,7 +52,7 @@ def training(trial: Trial) -> None:
 
 
 def _trained(call: Call, module: torch.nn.Module, seed: int) -> Tensor:
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     try:
         return call(module.train()).detach()
     finally:
