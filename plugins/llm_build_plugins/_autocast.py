@@ -17,7 +17,10 @@ def without_autocast(device: str) -> AbstractContextManager[object]:
     return torch.autocast(device, enabled=False) if autocasts(device) else nullcontext()
 
 
-# torch 2.11 cannot trace the question
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _has_autocast(device: str) -> bool:
     return torch.amp.is_autocast_available(device)
+
+
+# torch 2.11 cannot trace the question. This is what torch.compiler.assume_constant_result does, which takes seconds to
+# import.
+_has_autocast._dynamo_marked_constant = True  # type: ignore[attr-defined]

@@ -65,3 +65,10 @@ def test_importing_llm_build_imports_nothing_slow() -> None:
 
 def test_every_config_is_free_of_torch() -> None:
     assert not imported(CONFIGS) & {"torch", "rich", "transformers", "pygls"}
+
+
+def test_what_writes_imports_no_compiler_until_it_compiles() -> None:
+    """torch's takes as long to import as all else."""
+    modules = ("generate._engine", "generate._compile", "ffn.moe_module", "attention.gated_delta_module")
+    program = "\n".join(f"import llm_build_plugins.{each}" for each in modules)
+    assert python(f"{program}\nimport sys\nprint('torch._dynamo' in sys.modules)") == "False\n"

@@ -242,8 +242,6 @@ def autocast_dtype(x: Tensor) -> torch.dtype | None:
     return torch.get_autocast_dtype(device) if acts else None
 
 
-# while torch.compile traces, this runs once and leaves nothing in the graph
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def report(way: str, why: str, slow: bool) -> bool:
     """Log a choice the first time that it is made."""
     _report_once(way, why, slow)
@@ -258,10 +256,15 @@ def _report_once(way: str, why: str, slow: bool) -> None:
         log.info("experts take the %s way: %s", way, why)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _has_grouped_mm(device: torch.device) -> bool:
     # elsewhere it falls back to a loop that waits for the device
     return torch.version.hip is None and torch.cuda.get_device_capability(device)[0] in (9, 10)
+
+
+# While torch.compile traces, these run once and leave nothing in the graph. It is what
+# torch.compiler.assume_constant_result does, which takes seconds to import.
+report._dynamo_marked_constant = True  # type: ignore[attr-defined]
+_has_grouped_mm._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _sorted(experts: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
