@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.logged import wandb_records, wandb_rows
-from tests.processes import ROOT, finished, start
+from tests.processes import ROOT, finished, with_torch
 from tests.small import spec_text
 
 pytestmark = pytest.mark.slow
@@ -72,8 +72,9 @@ def test_offline_means_that_nothing_is_sent(run: Path) -> None:
         here = f"http://127.0.0.1:{server.getsockname()[1]}"
         proxies = {name: here for each in ("http_proxy", "https_proxy", "all_proxy") for name in (each, each.upper())}
         finished(
-            start(
-                *(sys.executable, "-c", OFFLINE + END, run),
+            with_torch(
+                OFFLINE + END,
+                run,
                 **{"WANDB_BASE_URL": here, "WANDB_API_KEY": "a" * 40, "NO_PROXY": "", "no_proxy": "", **proxies},
             )
         )
@@ -113,7 +114,7 @@ for each in Path("/proc").glob("[0-9]*"):
 time.sleep(1)
 """
     again = "logger.log({'step': 3, 'loss': 0.5})\nprint(logger.mark())\n"
-    done = start(sys.executable, "-c", OFFLINE + kill + "logger.log({'step': 2, 'loss': 0.5})\n" + again + END, run)
+    done = with_torch(OFFLINE + kill + "logger.log({'step': 2, 'loss': 0.5})\n" + again + END, run)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() in str(next((run / "wandb").glob("offline-run-*")))
     (warned,) = [line for line in done.stderr.splitlines() if "Training goes on" in line]
@@ -125,7 +126,7 @@ def test_who_is_not_logged_in_is_told_what_to_do(run: Path, tmp_path: Path) -> N
     program = "try:\n    " + BEGIN.format(options='mode="online"').strip().replace("\n", "\n    ")
     program += "\nexcept LLMBuildError as fault:\n    print(fault)\n"
     place = {"HOME": tmp_path, "NETRC": tmp_path / "none", "WANDB_BASE_URL": "http://127.0.0.1:9"}
-    said = finished(start(sys.executable, "-c", program, run, **place))
+    said = finished(with_torch(program, run, **place))
     assert said == (
         "wandb must be able to begin, which failed: No API key configured. Use `wandb login` to log in. Or write "
         'mode = "offline", or leave wandb out of `loggers`\n'
@@ -142,7 +143,7 @@ def test_without_a_network_figures_are_kept_for_later(run: Path) -> None:
         "WANDB_INIT_TIMEOUT": 3,
         "WANDB_ERROR_REPORTING": "false",
     }
-    done = start(sys.executable, "-c", program, run, **place)
+    done = with_torch(program, run, **place)
     assert done.returncode == 0, done.stderr
     assert "wandb cannot be reached: " in done.stderr
     assert f"Training goes on; `wandb sync {run}/wandb` sends its figures" in done.stderr
@@ -156,6 +157,6 @@ import sys, wandb
 own = wandb.init(dir=sys.argv[1], settings=wandb.Settings(console="off"))
 """
     program += OFFLINE + "assert wandb.run is own\n" + END + "own.log({'mine': 1})\nown.finish()\n"
-    finished(start(sys.executable, "-c", program, run, WANDB_MODE="offline"))
+    finished(with_torch(program, run, WANDB_MODE="offline"))
     rows = sorted(len(wandb_rows(records)) for records in wandb_records(run))
     assert rows == [1, 2]

@@ -11,7 +11,7 @@ import pytest
 from llm_build import Context, __version__
 from llm_build_plugins import attention
 from tests.packages import build_wheel, install, write_project
-from tests.processes import llm_build, python
+from tests.processes import finished, llm_build, with_torch
 
 BROKEN = """
 import sys
@@ -255,5 +255,5 @@ for name in ("makes", "asks"):
 
 
 def test_what_a_constructor_raises_is_the_cause_and_our_own_errors_stay(broken: Path) -> None:
-    said = python(f"SPEC = {fine('makes')!r}{CAUSES}", PYTHONPATH=broken)
+    said = finished(with_torch(f"SPEC = {fine('makes')!r}{CAUSES}", PYTHONPATH=broken))
     assert said.splitlines() == ["PluginError IndexError", "MissingContext NoneType"]

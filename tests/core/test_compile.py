@@ -47,10 +47,16 @@ def test_training_is_one_graph(decoder: torch.nn.Module) -> None:
     assert counter.frame_count == 1
 
 
-@pytest.mark.parametrize("cache", CACHES)
+MANY = [
+    pytest.param(12, True, cache, id=f"12 layers, {cache}", marks=pytest.mark.slow)
+    for cache in ("dense-raw", "paged-int8")
+]
+"""More layers than dynamo compiles one function for, with each layout and each codec."""
+
+
 @pytest.mark.parametrize(
-    ("decoder", "ragged"),
-    [(2, False), (2, True), pytest.param(12, True, marks=pytest.mark.slow)],
+    ("decoder", "ragged", "cache"),
+    [*((2, ragged, cache) for ragged in (False, True) for cache in CACHES), *MANY],
     indirect=["decoder"],
 )
 def test_fifty_steps_are_one_graph_after_the_prompt(cache: str, decoder: torch.nn.Module, ragged: bool) -> None:

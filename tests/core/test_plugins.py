@@ -10,7 +10,7 @@ import pytest
 from llm_build.discovery import entry_points
 from llm_build.hookspecs import FAMILY, GROUP
 from tests.packages import ACME_FILE, NOTHING, build_wheel, unpack
-from tests.processes import ROOT, finished, llm_build, python
+from tests.processes import ROOT, finished, llm_build, python, with_torch
 
 ACME = ROOT / "tests" / "plugins" / "acme_norm"
 LISTED = """[project]
@@ -63,7 +63,7 @@ def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_distribution_brings_its_component(acme: Path, tmp_path: Path) -> None:
     spec = spec_with(tmp_path, "acme.scale_norm { eps = 1e-6 }")
     assert finished(llm_build("check", spec, PYTHONPATH=acme)) == f"{spec}: fine\n"
-    assert "ScaleNorm" in python(STEPS.format(spec=str(spec)), PYTHONPATH=acme)
+    assert "ScaleNorm" in finished(with_torch(STEPS.format(spec=str(spec)), PYTHONPATH=acme))
 
 
 def test_its_fields_are_checked_like_all_others(acme: Path, tmp_path: Path) -> None:

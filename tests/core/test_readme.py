@@ -6,8 +6,6 @@ import re
 import runpy
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from llm_build.diagnostics import Source, render
 from llm_build.registry import installed
 from llm_build.resolve import read
 from tests.fences import Fence, commands_of, fences_of
+from tests.processes import llm_build
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -76,14 +75,7 @@ def test_the_commands_run_and_then_the_snippets(desk: Path, monkeypatch: pytest.
     for line, output in (each for fence in fences("console") for each in commands_of(fence)):
         program, *arguments = shlex.split(line)
         assert program == "llm-build"
-        done = subprocess.run(
-            [sys.executable, "-c", "from llm_build.cli import main; main()", *arguments],
-            cwd=desk,
-            env={**_environment(), "PYTHONPATH": str(desk)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = llm_build(*arguments, cwd=desk, PYTHONPATH=desk)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         assert not output or done.stdout == output, line
     monkeypatch.chdir(desk)
@@ -91,9 +83,3 @@ def test_the_commands_run_and_then_the_snippets(desk: Path, monkeypatch: pytest.
         snippet = desk / f"snippet_{number}.py"
         snippet.write_text(fence.text, encoding="utf-8")
         runpy.run_path(str(snippet))
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return dict(os.environ)

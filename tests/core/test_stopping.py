@@ -16,7 +16,7 @@ import pytest
 from llm_build import Silence
 from llm_build.run import Checkpoints, open_run
 from llm_build.run.stopping import Stop, heeded
-from tests.processes import start
+from tests.processes import llm_build
 from tests.small import spec_text, write_texts
 from tests.watching import write_plugin
 
@@ -36,7 +36,7 @@ def arguments(tmp_path: Path) -> list[str | Path]:
     """A training run that takes hours."""
     spec = tmp_path / "small.llm"
     spec.write_text(spec_text(write_texts(tmp_path / "texts"), length="steps = 1M, batch = 4"), encoding="utf-8")
-    return [sys.executable, "-m", "llm_build", "train", spec, "--out", tmp_path / "run", "--device", "cpu", "-q"]
+    return ["train", spec, "--out", tmp_path / "run", "--device", "cpu", "-q"]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -44,10 +44,12 @@ def test_it_keeps_its_last_step_exits_with_130_and_can_go_on(
     how: signal.Signals, arguments: list[str | Path], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "llm_build", *arguments], stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             wait_for_a_step(run / "metrics.jsonl", process)
-            second = start(*arguments, "--resume")
+            second = llm_build(*arguments, "--resume")
             process.send_signal(how)
             _, said = process.communicate(timeout=PATIENCE)
         finally:
