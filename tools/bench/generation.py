@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -92,11 +93,9 @@ def modes(device: str) -> list[str]:
 
 
 def ways(wanted: Sequence[str]) -> Iterator[Way]:
-    """Every layout with every batching in each mode; compiled, which takes its time, each of them once."""
-    for mode in wanted:
-        pairs = [(cache, rows) for cache in CACHES for rows in ROWS]
-        for cache, rows in pairs if mode != "compile" else [("dense", 1), ("paged", 3), ("dense", len(LENGTHS))]:
-            yield Way(cache=cache, rows=rows, mode=mode)
+    """Every layout with every batching in each mode."""
+    for mode, cache, rows in itertools.product(wanted, CACHES, ROWS):
+        yield Way(cache=cache, rows=rows, mode=mode)
 
 
 def judge(way: Way, reference: Reference, prompts: Sequence[str], texts: Texts, tally: Tally) -> None:
@@ -133,7 +132,7 @@ def greedy(name: str, model: Any, reference: Reference, device: str, wanted: Seq
 def drawn(name: str, model: Any, device: str, wanted: Sequence[str], tally: Tally) -> None:
     """A text depends on its prompt and its seed."""
     prompts = TOKENIZER.prompts(LENGTHS, seed=0)
-    every = [Way(cache="dense", rows=rows, mode=mode) for mode in wanted for rows in ROWS]
+    every = list(ways(wanted))
     together = {way: way.write(model, prompts, TOP_K) for way in every}
     for way, texts in together.items():
         if way.write(model, prompts, TOP_K) != texts:
