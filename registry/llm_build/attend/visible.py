@@ -9,15 +9,25 @@ from llm_build.attend.options import Options, Places
 
 def visible(places: Places, options: Options) -> Tensor:
     """bool [B, T, S]: both are tokens, and causality, window, documents and mask allow it."""
-    q, k = places.q_index[:, :, None], places.index()[:, None, :]
+    documents = places.documents
+    return sees(
+        places.q_index[:, :, None],
+        places.index()[:, None, :],
+        None if documents is None else (documents[:, :, None], documents[:, None, :]),
+        options,
+    )
+
+
+def sees(q: Tensor, k: Tensor, documents: tuple[Tensor, Tensor] | None, options: Options) -> Tensor:
+    """Whether a query at q sees a key at k; `documents` are those of the query and of the key. Shapes broadcast."""
     # with causality a query that is no token, at -1, sees no token by itself
     seen = (k >= 0) & ((k <= q) if options.causal else (q >= 0))
     if options.window is not None:
         seen = seen & (k > q - options.window)
         if not options.causal:
             seen = seen & (k < q + options.window)
-    if places.documents is not None:
-        seen = seen & (places.documents[:, :, None] == places.documents[:, None, :])
+    if documents is not None:
+        seen = seen & (documents[0] == documents[1])
     if options.mask is not None:
         seen = seen & options.mask(q, k)
     return seen
