@@ -3,6 +3,7 @@
 from llm_build.attend.dispatch import Choice, attend, listening
 from llm_build.attend.eager import eager
 from llm_build.attend.flash import flash
+from llm_build.attend.flex import flex
 from llm_build.attend.fused import fused
 from llm_build.attend.masked import masked
 from llm_build.attend.options import Options, Places, Relation
@@ -19,6 +20,7 @@ __all__ = [
     "attend",
     "eager",
     "flash",
+    "flex",
     "fused",
     "listening",
     "masked",

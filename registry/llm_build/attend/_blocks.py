@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from llm_build.attend.options import Options, Places
 from llm_build.attend.visible import sees
@@ -27,7 +27,7 @@ ROOM = 2**26
 Seen = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """Of the numbers of row, head, query and key: whether that query sees that key."""
 
-_made = WeakIdKeyDictionary()
+_made = WeakTensorKeyDictionary()
 
 
 def block_mask(places: Places, padded: Places, options: Options, seen: Seen) -> BlockMask:
@@ -50,16 +50,18 @@ def block_mask(places: Places, padded: Places, options: Options, seen: Seen) -> 
 
 def _shelf(places: Places) -> dict[Any, BlockMask] | None:
     """What is kept for these tensors as they are now; nothing is where it could outlive what it was made of."""
-    tensors = [each for each in (places.q_index, places.index(), places.documents) if each is not None]
     if torch.compiler.is_compiling() or (places.q_index.is_cuda and torch.cuda.is_current_stream_capturing()):
         return None
+    tensors = places.q_index, places.index(), places.q_index if places.documents is None else places.documents
     if any(each.is_inference() for each in tensors):
         return None  # such a tensor does not count how often it was written to
     shelf = _made
-    for each in tensors[:-1]:
-        shelf = shelf.setdefault(each, WeakIdKeyDictionary())
+    for each in tensors[:2]:
+        shelf = shelf.setdefault(each, WeakTensorKeyDictionary())
     versions = tuple(each._version for each in tensors)
-    found: dict[Any, BlockMask] = shelf.setdefault(tensors[-1], {}).setdefault(versions, {})
+    if tensors[2] not in shelf or shelf[tensors[2]][0] != versions:
+        shelf[tensors[2]] = versions, {}
+    found: dict[Any, BlockMask] = shelf[tensors[2]][1]
     return found
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from llm_build.attend.eager import eager
 from llm_build.attend.flash import flash, flash_lacks
+from llm_build.attend.flex import flex, flex_lacks
 from llm_build.attend.fused import fused, fused_lacks, materialises
 from llm_build.attend.masked import masked
 from llm_build.attend.options import Options, Places
@@ -54,6 +55,8 @@ def choose(q: Tensor, v: Tensor, places: Places, options: Options) -> tuple[Kern
         return split, "the length in use, split over keys", False
     if not flash_lacks(q, v, places, options):
         return flash, "many queries over what is stored, in order", False
+    if not flex_lacks(q, v, places, options):
+        return flex, "many queries with documents, padding, a window, a mask, a bias, a softcap or sinks", False
     if options.sinks is not None or options.softcap is not None:
         return eager, f"SDPA has no {'sinks' if options.sinks is not None else 'softcap'}", True
     reference = materialises(q, v, options.dropout, masked=True) or needs_triton(q)

@@ -173,8 +173,8 @@ def _code(relation: Relation | None) -> Hashable:
 
 def _dtype(q: Tensor) -> torch.dtype:
     """What is computed in: what autocast says, as everywhere, or as it is."""
-    kind = q.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else q.dtype
+    casts = q.dtype != torch.float64 and torch.is_autocast_enabled(q.device.type)
+    return torch.get_autocast_dtype(q.device.type) if casts else q.dtype
 
 
 def _whole(places: Places) -> Places:
