@@ -104,4 +104,5 @@ def _counted(places: Places, options: Options, part: slice) -> Tensor:
         None if documents is None else (documents[:, part, None], documents[:, None, :]),
         options,
     )
-    return seen.unflatten(2, (-1, BLOCK)).unflatten(1, (-1, BLOCK)).sum((2, 4))
+    counts: Tensor = seen.unflatten(2, (-1, BLOCK)).unflatten(1, (-1, BLOCK)).sum((2, 4))
+    return counts

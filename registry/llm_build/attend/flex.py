@@ -20,7 +20,7 @@ from torch.nn.functional import pad
 from llm_build.attend._blocks import BLOCK, Seen, block_mask
 from llm_build.attend.eager import eager
 from llm_build.attend.masked import masked
-from llm_build.attend.options import Options, Places, Relation
+from llm_build.attend.options import Options, Places
 from llm_build.attend.split import HAS_TRITON
 from llm_build.attend.visible import sees
 
@@ -108,9 +108,7 @@ def flex(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> T
     return other(q, k, v, places, options)
 
 
-def _attend(
-    kernel: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options
-) -> Tensor:
+def _attend(kernel: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> Tensor:
     """Filled up to whole blocks, so that lengths are few, as each is compiled, and no kernel cuts a block."""
     queries, dtype = q.shape[1], _dtype(q)
     whole = _whole(places)
@@ -130,6 +128,7 @@ def _attended(
         out: Tensor = flex_attention(q, k, v, scored, mask, scale, enable_gqa=True)
         return out
     out, aux = flex_attention(q, k, v, scored, mask, scale, enable_gqa=True, return_aux=AuxRequest(lse=True))
+    assert aux.lse is not None, "it was asked for"
     # a query that sees nothing has -inf; a sink may be -inf as well
     total = aux.lse.clamp(min=torch.finfo(aux.lse.dtype).min)
     share = (total - sinks[:, None]).sigmoid()
@@ -166,8 +165,8 @@ def _kind(q: Tensor, v: Tensor, places: Places, options: Options) -> Hashable:
     )  # fmt: skip
 
 
-def _code(relation: Relation | None) -> Hashable:
-    """One for all functions that were made of the same line."""
+def _code(relation: Any) -> Hashable:
+    """One for all functions that were made of the same lines."""
     return getattr(relation, "__code__", type(relation))
 
 
