@@ -1,8 +1,9 @@
 """Attention over what is stored on a GPU: that every kernel computes what the reference computes, and what it takes.
 
-Run `python tools/bench/attention.py` for both; `--check` or `--time` for one of them; `--tune` times other tiles of the
+Run `python tools/bench/attention.py` for all; `--check` or `--time` for one of them; `--tune` times other tiles of the
 split kernel than those that llm_build/attend/tiles.py chooses. Figures are of CUDA graphs over so many layers that no
-cache has their keys; five repeats, alternating. Legend: see _attending.py.
+cache has their keys; five repeats, alternating. `--flex` checks FlexAttention, compiled and with gradients, and times
+steps of training with it. Legend: see _attending.py and _flexing.py.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from multiprocessing import get_context
 
 import torch
 
+import _flexing
 from _attending import Case, Kernel, Scene, Timed, scene
 from _measure import REPEATS, finish, machine
 from llm_build.attend import eager, flash, masked, split
@@ -90,6 +92,11 @@ def kernels(given: Scene) -> list[Kernel]:
     found += [flash] if not flash_lacks(given.q, given.v, given.places, given.options) else []
     plain = given.options.softcap is None and given.options.sinks is None
     return found + ([masked] if plain and given.q.shape[0] <= 64 else [])
+
+
+def flexing() -> bool:
+    """FlexAttention: that it is right, and what it takes."""
+    return all([_flexing.check(), _flexing.measure()])
 
 
 def nearness(found: torch.Tensor, exact: torch.Tensor, dtype: torch.dtype) -> bool:
@@ -242,8 +249,13 @@ def main() -> None:
     machine("torch")
     print(torch.cuda.get_device_name())
     given = sys.argv[1:]
-    jobs: dict[str, Callable[[], bool | None]] = {"--check": check, "--time": measure, "--tune": tune}
-    results = [jobs[each]() for each in (given or ["--check", "--time"])]
+    jobs: dict[str, Callable[[], bool | None]] = {
+        "--check": check,
+        "--time": measure,
+        "--tune": tune,
+        "--flex": flexing,
+    }
+    results = [jobs[each]() for each in (given or ["--check", "--time", "--flex"])]
     finish(*(each is not False for each in results))
 
 

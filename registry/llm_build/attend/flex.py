@@ -167,7 +167,8 @@ def _kind(q: Tensor, v: Tensor, places: Places, options: Options) -> Hashable:
 
 def _code(relation: Any) -> Hashable:
     """One for all functions that were made of the same lines."""
-    return getattr(relation, "__code__", type(relation))
+    own: Hashable = type(relation)
+    return getattr(relation, "__code__", own)
 
 
 def _dtype(q: Tensor) -> torch.dtype:
