@@ -131,8 +131,9 @@ class Step:
         gives the keys and values to attend over where these are not what is stored. Scores are scaled by `scale`
         (1 / sqrt(E)), capped to ±`softcap`, then `bias` is added. `sinks` [H] are logits that take weight and give
         nothing. A `window` of w sees the w latest positions, its own among them. `bias` and `mask` are functions of
-        (q_index [B, T, 1], k_index [B, 1, S]) → [B, H, T, S] and bool [B, T, S]. A query with nothing to see gives
-        zeros. `dropout` acts whenever it is not 0: pass it while training only.
+        (q_index [B, T, 1], k_index [B, 1, S]) → [B, H, T, S] and bool [B, T, S]; what they say of a query and a key
+        rests on these two places alone, and a kernel may ask it of one pair at a time, [1, 1, 1]. A query with nothing
+        to see gives zeros. `dropout` acts whenever it is not 0: pass it while training only.
 
         With `source` "memory", k and v [B, M, K, …] were made of `step.memory`; k = None where this call brings none,
         and what is stored is read. A query then sees the whole memory of its row: `causal` means nothing.
