@@ -17,6 +17,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._dynamo.backends.common import aot_autograd
+from torch._functorch.aot_autograd import make_boxed_func
 from torch.nn.attention import flex_attention as torchs
 
 from llm_build.attend import InOrder, Options, Places, Relation, eager, flex, masked, visible
@@ -28,6 +30,7 @@ on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA 
 # the package offers the function under the name of its file
 flex_file, blocks_file = (sys.modules[f"llm_build.attend.{name}"] for name in ("flex", "_blocks"))
 SMALL = 4
+COMPILE = torch.compile
 
 
 @attrs.frozen
@@ -313,6 +316,24 @@ def test_what_cannot_be_compiled_is_attended_without_flex_and_a_line_says_so_onc
     assert "masked attends instead of flex" in line.getMessage()
     kind = flex_file._kind(scene.q, scene.v, scene.places, scene.options)
     assert (kind, scene.q.shape, scene.v.shape) in flex_file._refused
+
+
+def test_what_has_no_gradients_is_refused_before_it_runs(
+    compilations: list[int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_graph: Any, _inputs: Any) -> Any:
+        raise RuntimeError("no tile fits")
+
+    backend = aot_autograd(fw_compiler=lambda graph, _: make_boxed_func(graph), bw_compiler=refuse)
+    monkeypatch.setattr(torchs, "_validate_device", lambda *_: None)
+    monkeypatch.setattr(flex_file, "_kernel", lambda _kind: COMPILE(flex_file._traced, backend=backend, fullgraph=True))
+    scene = long()
+    for each in (scene.q, scene.k, scene.v):
+        each.requires_grad_()
+    for found, expected in zip(scene.by(flex), scene.by(eager), strict=True):
+        torch.testing.assert_close(found, expected)
+    assert "masked attends instead of flex, which torch could not compile: no tile fits" in caplog.text
+    assert not compilations
 
 
 # --- when it is chosen ---

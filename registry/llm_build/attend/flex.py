@@ -97,13 +97,17 @@ def flex(q: Tensor, k: Tensor, v: Tensor, places: Places, options: Options) -> T
     if torch.compiler.is_compiling():
         return _attend(_attended, q, k, v, places, options)
     from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException  # slow to import
+    from torch._functorch import config
 
     try:
-        return _attend(_kernel(kind), q, k, v, places, options)
+        # with its gradients, which torch would leave for the first backward pass, where nothing else could step in
+        with config.patch(force_non_lazy_backward_lowering=True):
+            return _attend(_kernel(kind), q, k, v, places, options)
     except (TorchDynamoException, FailOnRecompileLimitHit, Uncompiled) as fault:
         _refused.add((kind, *asked))
         other = masked if options.softcap is None and options.sinks is None else eager
-        why = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+        cause = getattr(fault, "inner_exception", fault)
+        why = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
         log.warning("%s attends instead of flex, which torch could not compile: %s", other.__name__, why)
     return other(q, k, v, places, options)
 
