@@ -25,6 +25,7 @@ from llm_build.attend import InOrder, Options, Places, Relation, eager, flex, ma
 from llm_build.attend.dispatch import choose
 from llm_build.attend.flex import MANY
 from tests.laws import law
+from tests.processes import python
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 # the package offers the function under the name of its file
@@ -334,6 +335,17 @@ def test_what_has_no_gradients_is_refused_before_it_runs(
         torch.testing.assert_close(found, expected)
     assert "masked attends instead of flex, which torch could not compile: no tile fits" in caplog.text
     assert not compilations
+
+
+def test_nobody_waits_for_a_compiler_who_does_not_attend_on_a_gpu() -> None:
+    program = """
+import sys, torch
+from llm_build.attend import Options, Places, attend
+x, place = torch.zeros(1, 128, 1, 16), torch.zeros(1, 128).long()
+attend(x, x, x, Places(q_index=place, k_index=place, documents=place), Options(window=3))
+print([each for each in ("torch._dynamo", "torch.nn.attention.flex_attention") if each in sys.modules])
+"""
+    assert python(program) == "[]\n"
 
 
 # --- when it is chosen ---
