@@ -169,10 +169,9 @@ def _kind(q: Tensor, v: Tensor, places: Places, options: Options) -> Hashable:
     )  # fmt: skip
 
 
-def _code(relation: Any) -> Hashable:
+def _code(relation: Any) -> Any:
     """One for all functions that were made of the same lines."""
-    own: Hashable = type(relation)
-    return getattr(relation, "__code__", own)
+    return getattr(relation, "__code__", type(relation))
 
 
 def _dtype(q: Tensor) -> torch.dtype:
