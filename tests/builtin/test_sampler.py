@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from llm_build import Context, id_of
 from llm_build_plugins import generate
 from llm_build_plugins.generate._draw import Draw
+from llm_build_plugins.generate._nucleus import ONE, nucleus
 from tests.conformance.references import REFERENCES
 from tests.laws import law
 
@@ -88,6 +90,34 @@ def test_top_p_leaves_the_fewest_that_hold_p(drawn: Any, p: float, heat: float) 
         assert held >= p - 1e-9
         assert held - chances[mask].min() < p + 1e-9
         assert mask.all() or chances[mask].min() >= chances[~mask].max()
+
+
+@law
+@given(
+    st.sampled_from([torch.float32, torch.float64]),
+    st.tuples(st.integers(1, 3), st.sampled_from([1, 2, 5, 12, 3_000])),
+    st.integers(0, 2**32),
+    st.sampled_from([0.0, 0.2, 0.9]),
+    st.one_of(st.sampled_from([1e-9, 1 - 1e-9, 1.0]), st.floats(0.01, 1)),
+    st.sampled_from([0.0, 1e-6, 0.5, 9.0]),
+)
+def test_the_nucleus_is_what_sorting_finds(
+    dtype: torch.dtype, shape: tuple[int, int], seed: int, never: float, p: float, wide: float
+) -> None:
+    """Whichever are equal or never drawn; of equal ones the first are taken."""
+    random = torch.Generator().manual_seed(seed)
+    found = torch.randn(shape, generator=random, dtype=dtype) * wide
+    found = torch.where(torch.rand(shape, generator=random) < 0.5, (found * 2).round() / 2, found)
+    found[:, 1:] = found[:, 1:].masked_fill(torch.rand(shape, generator=random)[:, 1:] < never, float("-inf"))
+    for scores, mask in zip(found, nucleus(found, p).tolist(), strict=True):
+        weights = [int(each * ONE) for each in scores.softmax(-1).tolist()]
+        held, left = set(), min(math.ceil(p * ONE), sum(weights))
+        for token in scores.sort(descending=True, stable=True).indices.tolist():
+            if left <= 0:
+                break
+            held.add(token)
+            left -= weights[token]
+        assert {token for token, kept in enumerate(mask) if kept} == held
 
 
 @law

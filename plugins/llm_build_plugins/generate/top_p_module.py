@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
+from llm_build_plugins.generate._nucleus import nucleus
 from llm_build_plugins.generate._shared import NEVER, sharpened
 
 if TYPE_CHECKING:
@@ -24,9 +24,4 @@ class TopP:
     def scores(self, logits: Tensor, seen: Tensor) -> Tensor:
         """logits and seen [B, V] → [B, V], -inf where the likelier tokens hold p already."""
         scores = sharpened(logits, seen, self.repetition, self.temperature)
-        ranked, order = scores.sort(dim=-1, descending=True, stable=True)
-        held = ranked.softmax(-1).cumsum(-1)
-        before = held.roll(1, -1)
-        before[..., 0] = 0
-        kept = ranked.masked_fill(before >= self.p, NEVER)
-        return torch.empty_like(scores).scatter(-1, order, kept)
+        return scores.masked_fill(~nucleus(scores, self.p), NEVER)

@@ -1,0 +1,50 @@
+"""The nucleus of a distribution, found without sorting it. Legend: B rows, V vocabulary."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+ONE = 2**60
+"""A chance of 1. Sums of whole numbers are the same in any order: in a row alone, among others, and every time."""
+DIGIT = 11
+"""Bits of a rank that one pass tells apart."""
+
+
+def nucleus(scores: Tensor, p: float) -> Tensor:
+    """scores [B, V] of a float32 or float64 → bool [B, V]: the fewest tokens of highest softmax(scores) that hold p.
+
+    Of equal ones those that come first are taken. A radix selection (Knuth 1998, section 5.2.5, read from the highest
+    digit on; Alabi et al. 2012, "Fast k-Selection Algorithms for Graphics Processing Units", section 3): each pass adds
+    up the chances of every digit, goes on in the one in which p is crossed, and leaves out the others.
+    """
+    places = torch.arange(scores.shape[-1], device=scores.device)
+    chances = (scores.softmax(-1) * ONE).long()
+    left = chances.sum(-1, keepdim=True).clamp(max=math.ceil(p * ONE))
+    for rank, bits in ((_rank(scores), 8 * scores.itemsize), (places, (len(places) - 1).bit_length())):
+        for shift in range((bits - 1) // DIGIT * DIGIT, -1, -DIGIT):
+            chances, left = _narrowed(chances, left, (rank >> shift).long() & (2**DIGIT - 1))
+    # the one that crosses p is all that is left
+    last = chances.argmax(-1, keepdim=True)
+    least = scores.gather(-1, last)
+    return (scores > least) | ((scores == least) & (places <= last))
+
+
+def _rank(scores: Tensor) -> Tensor:
+    """Whole numbers of as many bits which, read without a sign, grow as scores fall: the order of IEEE 754, mended."""
+    whole = torch.int32 if scores.dtype == torch.float32 else torch.int64
+    bits = (scores + 0.0).view(whole)  # -0.0 is 0.0
+    return torch.where(bits < 0, bits, bits ^ torch.iinfo(whole).max)
+
+
+def _narrowed(chances: Tensor, left: Tensor, digit: Tensor) -> tuple[Tensor, Tensor]:
+    """chances [B, V] of which the first by `digit` [B or 1, V] that hold `left` [B, 1] are sought → both, of the digit
+    in which that is crossed."""
+    held = chances.new_zeros(len(chances), 2**DIGIT + 1)
+    held[:, 1:].scatter_add_(-1, digit.expand_as(chances), chances)
+    held = held.cumsum(-1)
+    # what is not a number has no order, and must not lead astray
+    crossed = (torch.searchsorted(held, left) - 1).clamp(0, 2**DIGIT - 1)
+    return chances.masked_fill(digit != crossed, 0), left - held.gather(-1, crossed)
