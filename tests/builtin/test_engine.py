@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+from collections import deque
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from llm_build import Context, GenerationError, Piece
 from llm_build_plugins.generate._engine import Engine
 from llm_build_plugins.generate._groups import bucket, together
 from llm_build_plugins.generate._noise import waits
-from llm_build_plugins.generate._request import Request
+from llm_build_plugins.generate._request import Parts, Request
 from llm_build_plugins.generate._session import Stream
+from llm_build_plugins.generate._session import together as pieces_of
 from llm_build_plugins.generate._writing import Writing
 from tests.builtin.caches import CACHES, caches
 from tests.laws import law
@@ -191,6 +193,14 @@ def test_after_a_fault_amidst_a_step_nothing_is_written_with_what_is_left() -> N
             next(stream)
     with pytest.raises(GenerationError, match="broken off by an earlier fault"):
         next(stream)
+
+
+def test_a_text_that_nobody_writes_is_not_waited_for() -> None:
+    running, forgotten, queue = engine(MODELS[0], 1), request("a", 9, 0), deque[Parts]()
+    running.submit = lambda _: None  # type: ignore[method-assign]
+    for waiting in (Stream(MODELS[0], running, forgotten), pieces_of(MODELS[0], running, [forgotten], queue)):
+        with pytest.raises(GenerationError, match="that nobody writes: submit it first"):
+            next(waiting)
 
 
 def test_a_stream_gives_each_piece_as_soon_as_it_is_there() -> None:

@@ -90,7 +90,7 @@ class Stream(Iterator[Piece]):
             while not self._request.pieces:
                 if self._request.done:
                     raise StopIteration
-                self._engine.step()
+                _go_on(self._engine)
             return piece(self._request.pieces.popleft())
 
     def close(self) -> None:
@@ -105,15 +105,15 @@ class Stream(Iterator[Piece]):
 
 def together(model: Any, engine: Engine, requests: Sequence[Request], pieces: deque[Parts]) -> Iterator[Piece]:
     """The pieces of all requests, which come in one queue, in the order in which they come."""
-    with engine.turn:
-        for each in requests:
-            engine.submit(each)
     left = len(requests)
     try:
+        with engine.turn:
+            for each in requests:
+                engine.submit(each)
         while left:
             with engine.turn:
                 while not pieces:
-                    engine.step()
+                    _go_on(engine)
             taken = piece(pieces.popleft())
             left -= taken.finish is not None
             yield taken
@@ -121,3 +121,9 @@ def together(model: Any, engine: Engine, requests: Sequence[Request], pieces: de
         for each in requests:
             engine.drop(each)
         del model  # it was held as long as it writes
+
+
+def _go_on(engine: Engine) -> None:
+    """A step for a text that is waited for. Raises `GenerationError` where nobody writes it: it would never come."""
+    if not engine.step():
+        raise GenerationError("a text is waited for that nobody writes: submit it first")
