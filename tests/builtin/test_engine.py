@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from llm_build import Context, GenerationError, Piece
+from llm_build_plugins import generate
 from llm_build_plugins.generate._engine import Engine
 from llm_build_plugins.generate._groups import bucket, together
 from llm_build_plugins.generate._noise import waits
@@ -43,6 +44,11 @@ def engine(model: Any, rows: int, chunk: int = 16, cache: str = "dense-raw") -> 
 def request(prompt: str, most: int, seed: int) -> Request:
     tokens = TOKENIZER.encode(prompt)
     return Request.of(TOKENIZER, 0, tokens, (), min(most, 16 - len(tokens)), seed)
+
+
+def short_of_pages(rows: int, pages: int, page: int = 3, chunk: int = 16) -> Engine:
+    layout = generate.paged(page=page, pages=pages).build(Context())
+    return Engine(MODELS[0], TOKENIZER, WRITER.sampler, layout, rows=rows, capacity=16, chunk=chunk)
 
 
 def alone(model: Any, cache: str, prompt: str, most: int, seed: int) -> list[int]:
@@ -91,6 +97,48 @@ def test_each_text_is_what_it_is_alone(
         pass
     assert running._held == [None] * rows
     assert running.writing.state.lengths.tolist() == [0] * rows
+
+
+@law
+@given(
+    st.lists(st.tuples(PROMPTS, st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=5),
+    st.integers(1, 4),
+    st.integers(1, 5),
+    st.integers(0, 3),
+    st.data(),
+)
+def test_with_few_pages_texts_wait_and_are_what_they_are_alone(
+    wanted: list[tuple[str, int, int]], page: int, chunk: int, more: int, data: st.DataObject
+) -> None:
+    """There are pages for the longest of them and a few more: they never run out amidst a step."""
+    made = [request(*each) for each in wanted]
+    running = short_of_pages(3, more + max(-(-max(each.longest, 1) // page) for each in made), page, chunk)
+    running._ahead = data.draw(st.integers(0, 1))
+    streams = [submitted(MODELS[0], running, each) for each in made]
+    if data.draw(st.booleans()):
+        running.step()
+        streams[data.draw(st.integers(0, len(streams) - 1))].close()
+    found = {number: tokens_of(each) for number, each in enumerate(streams) if not each._request.done}
+    assert found == {number: alone(MODELS[0], "dense-raw", *wanted[number]) for number in found}
+
+
+def test_who_waits_for_pages_is_not_overtaken() -> None:
+    """Three of four pages are promised; the next needs two, and the last, for which there is one, waits behind it."""
+    running = short_of_pages(3, pages=4)
+    first, second, third = (request("a", most, seed=0) for most in (8, 4, 3))
+    streams = [submitted(MODELS[0], running, each) for each in (first, second, third)]
+    running.step()
+    assert [-(-each.longest // 3) for each in (first, second, third)] == [3, 2, 1]
+    assert [each.row is None for each in (first, second, third)] == [False, True, True]
+    assert [len(tokens_of(each)) for each in streams] == [8, 4, 3]
+
+
+def test_what_can_never_have_its_pages_is_refused_with_the_figures() -> None:
+    running = short_of_pages(2, pages=2)
+    stream = submitted(MODELS[0], running, request("a", 6, 0))
+    with pytest.raises(GenerationError, match=r"7 tokens take 3 pages of 3, and the cache has 2: .*cache.pages=3\)"):
+        running.submit(request("a", 7, 0))
+    assert len(tokens_of(stream)) == 6
 
 
 def test_rows_in_use_are_the_first_and_a_step_takes_the_bucket_that_holds_them() -> None:

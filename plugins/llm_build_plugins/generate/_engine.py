@@ -27,6 +27,7 @@ from llm_build_plugins.generate._groups import bucket, together
 from llm_build_plugins.generate._replay import Replay
 from llm_build_plugins.generate._request import Request
 from llm_build_plugins.generate._sent import sent
+from llm_build_plugins.generate._waiting import Waiting
 from llm_build_plugins.generate._writing import Writing
 
 if TYPE_CHECKING:
@@ -84,15 +85,18 @@ class Engine:
         self._allowed: list[int] = [0] * rows
         self._due: tuple[list[int], list[int]] | None = None
         self._held: list[Request | None] = [None] * rows
-        self._waiting: deque[Request] = deque()
+        self._waiting = Waiting(state)
         self._dropped: deque[Request] = deque()
         self._flying: deque[tuple[Flight, list[tuple[int, Request]]]] = deque()
         self._turns, self._read_last = 0, False
 
     def submit(self, request: Request) -> None:
-        """Let a request wait for a row; `step` until it is done."""
+        """Let a request wait for a row; `step` until it is done.
+
+        Raises `GenerationError` for one that has no room even alone.
+        """
         if not request.done:
-            self._waiting.append(request)
+            self._waiting.add(request)
 
     def drop(self, request: Request) -> None:
         """Nobody waits for it any more: its row is free with the next step. Any moment will do, amidst a step too."""
@@ -138,7 +142,7 @@ class Engine:
         """Let go of what was dropped."""
         gone = [self._dropped.popleft() for _ in range(len(self._dropped))]
         if any(each.row is None for each in gone):
-            self._waiting = deque(each for each in self._waiting if not each.done)
+            self._waiting.forget()
         self._free([each for each in gone if each.row is not None])
 
     def _free(self, requests: Sequence[Request]) -> None:
@@ -154,16 +158,17 @@ class Engine:
 
     def _admit(self) -> None:
         """Give free rows to those that wait; rows that follow each other to those that come together."""
-        count = min(len(self._waiting), self._held.count(None))
-        if not count:
+        coming = self._waiting.coming(self._held)
+        if not coming:
             return
+        count = len(coming)
         self._due = None
         free = [row for row, each in enumerate(self._held) if each is None]
         if free[count - 1] - free[0] >= count:
             self._close_up()
             free = [row for row, each in enumerate(self._held) if each is None]
         # in the order in which they came where they are equal
-        begun = sorted((self._waiting.popleft() for _ in range(count)), key=lambda each: each.left)
+        begun = sorted(coming, key=lambda each: each.left)
         for row, each in zip(free, begun, strict=False):
             self._held[row], each.row, each.turn = each, row, self._turns
             self._turns += 1

@@ -55,6 +55,15 @@ class Ledger:
             self._last.pop(row, None)
         return copies
 
+    def refuse(self, lengths: Sequence[int]) -> None:
+        """Raises `CapacityError` where rows of so many tokens each, which share no page, need more than there are."""
+        needed = sum(map(self._pages, lengths))
+        if needed > self.total:
+            raise CapacityError(
+                f"{sum(lengths):_} tokens take {needed:_} pages of {self.page}, and the cache has {self.total:_}: "
+                f"make it with more (--set generate.cache.pages={needed})"
+            )
+
     def reset(self, rows: Sequence[int]) -> list[int]:
         """Take back what these rows have → the pages that nobody has now."""
         self.changed.update(rows)

@@ -79,6 +79,11 @@ class Request:
         return not self.waits and self.launched < self.most
 
     @property
+    def longest(self) -> int:
+        """The most tokens that its row ever holds: the last that is drawn is not fed."""
+        return len(self.tokens) + self.most - 1
+
+    @property
     def left(self) -> int:
         """How much the next call may read for it: of its prompt, or of its source as that begins."""
         return max(len(self.tokens) - self.fed, 0 if self.fed else len(self.source))

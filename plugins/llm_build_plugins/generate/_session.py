@@ -42,8 +42,8 @@ class Session:
             self._refuse_another()
             request = self._request(self._number, prompt, max_new, seed)
             self._refuse(request)
-            self._number, self._latest = self._number + 1, request
             self._engine.submit(request)
+            self._number, self._latest = self._number + 1, request
         return Stream(self._model, self._engine, request)
 
     def _refuse_broken(self) -> None:

@@ -11,7 +11,8 @@ from llm_build import Config, component, part, size
 class paged(Config):
     """Pages of a shared pool: a row has as many as its text takes, and rows that were forked share what they have read.
 
-    What reads the latest tokens alone has a ring, as in the dense cache.
+    What reads the latest tokens alone has a ring, as in the dense cache. With fewer `pages` than all rows may need, a
+    text that is to be written waits until there are enough for all of it.
     Source: Kwon et al. 2023, "Efficient Memory Management for Large Language Model Serving with PagedAttention",
     sections 4.1 to 4.4.
     """

@@ -80,6 +80,9 @@ class PagePool(Pool):
                 cells[new] = cells[old]
         self._publish()
 
+    def refuse(self, lengths: Sequence[int]) -> None:
+        self.ledger.refuse(lengths)
+
     def reset(self, rows: Sequence[int]) -> None:
         self._clear(self.ledger.reset(rows))
 

@@ -33,6 +33,13 @@ class Pool(ABC):
         Raises `CapacityError`, having changed nothing, where there is not enough.
         """
 
+    def refuse(self, lengths: Sequence[int]) -> None:
+        """Raises `CapacityError` where rows of so many tokens each, which share nothing, never have room in it at once.
+
+        A generator asks before it lets a text in, so that `reserve` has what it needs to the end of it. As it is here
+        nothing is refused: right for room that does not run out.
+        """
+
     @abstractmethod
     def reset(self, rows: Sequence[int]) -> None:
         """Take back what these rows have, and zero what nobody else has."""

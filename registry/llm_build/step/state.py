@@ -112,6 +112,11 @@ class State:
         self._granted, self._granted_rows = max(counts), counts
         self.span = self._book.span(self._start, self._start + self.rows)
 
+    def refuse(self, lengths: Sequence[int]) -> None:
+        """Raises `CapacityError` where a pool cannot hold rows of so many tokens each at once, whatever is held now."""
+        for pool in self._pools:
+            pool.refuse(lengths)
+
     def reset(self, rows: Iterable[int]) -> None:
         """Forget these rows, so that another conversation can start in each."""
         forgotten = sorted(set(rows))
