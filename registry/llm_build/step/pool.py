@@ -33,7 +33,7 @@ class Pool(ABC):
         Raises `CapacityError`, having changed nothing, where there is not enough.
         """
 
-    def refuse(self, lengths: Sequence[int]) -> None:
+    def refuse(self, lengths: Sequence[int]) -> None:  # noqa: B027 (room that does not run out refuses nobody)
         """Raises `CapacityError` where rows of so many tokens each, which share nothing, never have room in it at once.
 
         A generator asks before it lets a text in, so that `reserve` has what it needs to the end of it. As it is here
