@@ -12,6 +12,7 @@ import click
 
 from llm_build import __version__
 from llm_build.cli._exit import FAULT, FINE, INTERRUPTED, USAGE
+from llm_build.cli._stdout import stdout_told
 from llm_build.errors import LLMBuildError, SpecError
 
 VERBS = {
@@ -57,8 +58,10 @@ def group() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a verb and exit: 0 fine, 1 the spec or the data is at fault, 2 wrong usage, 130 interrupted."""
-    sys.exit(_run(arguments))
+    """Run a verb and exit: 0 fine, 1 the spec, the data or a file is at fault, 2 wrong usage, 130 interrupted."""
+    with stdout_told():
+        code = _run(arguments)
+    sys.exit(code)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

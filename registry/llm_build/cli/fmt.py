@@ -60,9 +60,7 @@ def _of_file(spec: str, check: bool, quiet: bool) -> int:
         assert source.path is not None
         file = Path(source.path)
         right = file.read_bytes() == made
-        if check:
-            return _verdict(spec, right, quiet)
-        if not right:
+        if not right and not check:
             _write(file, made)
     except SpecError as fault:
         click.echo(render(fault.diagnostics), err=True)
@@ -73,6 +71,8 @@ def _of_file(spec: str, check: bool, quiet: bool) -> int:
     except OSError as fault:
         click.echo(f"error: {spec} must be writable, and so must its folder: {fault.strerror}", err=True)
         return FAULT
+    if check:
+        return _verdict(spec, right, quiet)
     if not right and not quiet:
         click.echo(f"{spec}: formatted")
     return FINE
