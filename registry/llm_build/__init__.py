@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from llm_build.errors import MissingContext as MissingContext
     from llm_build.errors import NonFiniteLoss as NonFiniteLoss
     from llm_build.errors import PluginError as PluginError
+    from llm_build.errors import PromptError as PromptError
     from llm_build.errors import RunError as RunError
     from llm_build.errors import SpecError as SpecError
     from llm_build.errors import TrainingError as TrainingError
@@ -106,7 +107,7 @@ _HOME = {
     "llm_build.corpus": ["IGNORED", "Batch", "cache_folder", "source_tokens"],
     "llm_build.errors": [
         *["CapacityError", "DataError", "FormatError", "GenerationError", "LLMBuildError", "MissingContext"],
-        *["NonFiniteLoss", "PluginError", "RunError", "SpecError", "TrainingError"],
+        *["NonFiniteLoss", "PluginError", "PromptError", "RunError", "SpecError", "TrainingError"],
     ],
     "llm_build.document": ["Document"],
     "llm_build.groups": ["TABLE", "VECTOR", "ParameterGroup", "parameter_groups"],

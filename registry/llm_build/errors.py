@@ -9,6 +9,7 @@
     ├── TrainingError         training cannot go on
     │   └── NonFiniteLoss     the loss or the gradient norm is not a finite number
     ├── GenerationError       a prompt or a request cannot be served
+    │   └── PromptError       some of several prompts cannot; says of each why
     ├── FormatError           a text cannot be formatted without changing more than its white space
     └── CapacityError         a state has no room for what is asked; nothing was changed
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llm_build.diagnostics import Diagnostic
 
@@ -34,6 +35,7 @@ __all__ = [
     "MissingContext",
     "NonFiniteLoss",
     "PluginError",
+    "PromptError",
     "RunError",
     "SpecError",
     "TrainingError",
@@ -89,6 +91,23 @@ class NonFiniteLoss(TrainingError):
 
 class GenerationError(LLMBuildError):
     """A prompt or a request cannot be served."""
+
+
+class PromptError(GenerationError):
+    """Some of `count` prompts cannot be served. `faults` says of each why, by its place among them, counted from 0.
+
+    Where that is the same of all, it is the message; otherwise each of the first SHOWN stands under its number.
+    """
+
+    SHOWN = 5
+
+    def __init__(self, faults: Mapping[int, str], count: int) -> None:
+        self.faults = dict(faults)
+        same = len(faults) == count and len(set(faults.values())) == 1
+        told = [f"prompt {place + 1}: {fault}" for place, fault in self.faults.items()]
+        more = len(told) - self.SHOWN
+        listed = [*told[: self.SHOWN], *[f"and {more:_} prompts more"][: max(more, 0)]]
+        super().__init__(next(iter(faults.values())) if same else "\n".join(listed))
 
 
 class FormatError(LLMBuildError):

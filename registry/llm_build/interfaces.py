@@ -431,8 +431,9 @@ class Generator(Protocol):
     ) -> Iterator[Piece]:
         """Continue every prompt by at most `max_new` tokens; row r draws with seed + r, whatever its neighbours are.
 
-        A `SourceModel` reads the prompt as its source, and what it writes is a text of its own. Raises
-        `GenerationError` for a prompt that does not fit into the model's context, and for a source without a token.
+        A `SourceModel` reads the prompt as its source, and what it writes is a text of its own. Raises `PromptError`,
+        before anything is computed, with every prompt that does not fit into the model's context and every source
+        without a token.
         """
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from llm_build import GenerationError, Piece, StateMemory
+from llm_build import GenerationError, Piece, PromptError, StateMemory
 from llm_build.run import Compute, Run, RunDirectory
 from llm_build_plugins.generate import _engine
 from tests.small import small_model, small_part, small_tokenizer
@@ -135,6 +135,18 @@ def test_a_length_below_0_is_refused(writer: Any, model: Any) -> None:
         writer.generate(model, TOKENIZER, ["a"], max_new=-1)
     with pytest.raises(GenerationError, match="max_new must be at least 0, the tokens that may follow; -1 arrived"):
         writer.open(model, TOKENIZER, rows=1).submit("a", max_new=-1)
+
+
+def test_all_prompts_that_are_too_long_are_named_at_once_and_alone_where_they_are_one(writer: Any, model: Any) -> None:
+    why, long = "a prompt must fit into the model's context of 16 tokens; .* arrived: shorten it", "a " * 30
+    with pytest.raises(PromptError, match=rf"^prompt 1: {why}\nprompt 3: {why}$") as caught:
+        writer.generate(model, TOKENIZER, [long, "a", f"{long}a"])
+    assert list(caught.value.faults) == [0, 2]
+    for prompts in ([long], [long, long]):
+        with pytest.raises(PromptError, match=f"^{why}$"):
+            writer.generate(model, TOKENIZER, prompts)
+    with pytest.raises(PromptError, match=r"prompt 6: .*\nand 2 prompts more$"):
+        writer.generate(model, TOKENIZER, ["a", *[long] * 7])
 
 
 def test_a_call_that_is_left_gives_its_rows_back(writer: Any, model: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,20 @@ def test_bad_lines_are_refused_with_their_place(
     assert (code, out) == (1, "")
     assert message in err
     assert str(tmp_path / name) in err
+
+
+def test_every_prompt_that_cannot_be_served_is_refused_with_its_line(tmp_path: Path, say: Any) -> None:
+    """Whether it is longer than the context, or than the pages that are there; nothing is left behind."""
+    file, out = tmp_path / "prompts.txt", tmp_path / "out.jsonl"
+    for text, options, why in (
+        ("three " * 9, (), "a prompt must fit into the model's context of 16 tokens; .* arrived: shorten it"),
+        ("one two three", ("--set", "generate.cache=paged { page = 1, pages = 4 }"), ".*generate.cache.pages=13.*"),
+    ):
+        file.write_text(f"one\n{text}\ntwo\n{text}\n", encoding="utf-8")
+        code, shown, err = say("--prompts", file, "--samples", 2, "--max-new", 1, "--out", out, "-q", *options)
+        assert (code, shown) == (1, "")
+        assert re.fullmatch(rf"error: {file}:2: {why}\n{file}:4: {why}\n", err)
+        assert [each.name for each in tmp_path.iterdir()] == ["prompts.txt"]
 
 
 def test_prompts_have_one_source_and_nothing_is_written_over(tmp_path: Path, say: Any) -> None:

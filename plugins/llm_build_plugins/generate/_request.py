@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from llm_build import Piece
+from llm_build import GenerationError, Piece
 from llm_build_plugins.generate._stream import TextStream
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ Parts = tuple[int, str, int | None, str | None]
 def piece(parts: Parts) -> Piece:
     row, text, token, finish = parts
     return Piece(row=row, text=text, token=token, finish=finish)
+
+
+def refuse_length(max_new: int | None) -> None:
+    """Raises `GenerationError` for fewer tokens than none."""
+    if max_new is not None and max_new < 0:
+        raise GenerationError(f"max_new must be at least 0, the tokens that may follow; {max_new} arrived")
 
 
 @attrs.define(kw_only=True, eq=False)

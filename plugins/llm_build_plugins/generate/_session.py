@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from llm_build import GenerationError, Piece
+from llm_build_plugins.generate._every import of_every
 from llm_build_plugins.generate._quantised import build_of
-from llm_build_plugins.generate._request import piece
+from llm_build_plugins.generate._request import piece, refuse_length
 
 if TYPE_CHECKING:
     from llm_build import Sizes, StateMemory
@@ -37,6 +38,7 @@ class Session:
 
     def submit(self, prompt: str, *, max_new: int | None = None, seed: int = 0) -> Stream:
         """The pieces of a text as they come; whoever takes one moves all others on."""
+        refuse_length(max_new)
         with self._engine.turn:
             self._refuse_broken()
             self._refuse_another()
@@ -104,12 +106,14 @@ class Stream(Iterator[Piece]):
 
 
 def together(model: Any, engine: Engine, requests: Sequence[Request], pieces: deque[Parts]) -> Iterator[Piece]:
-    """The pieces of all requests, which come in one queue, in the order in which they come."""
+    """The pieces of all requests, which come in one queue, in the order in which they come.
+
+    Raises `PromptError` with all for which there never is room, before anything is written.
+    """
     left = len(requests)
     try:
         with engine.turn:
-            for each in requests:
-                engine.submit(each)
+            of_every(lambda _, each: engine.submit(each), requests)
         while left:
             with engine.turn:
                 while not pieces:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from llm_build import GenerationError, Piece, Sizes, reads_source, source_tokens
 from llm_build_plugins.generate._engine import Engine
+from llm_build_plugins.generate._every import of_every
 from llm_build_plugins.generate._kept import Kept
 from llm_build_plugins.generate._quantised import Quantised
-from llm_build_plugins.generate._request import Parts, Request, piece
+from llm_build_plugins.generate._request import Parts, Request, piece, refuse_length
 from llm_build_plugins.generate._session import Session, together
 
 if TYPE_CHECKING:
@@ -43,11 +44,13 @@ class Decode:
         self, model: Any, tokenizer: Tokenizer, prompts: Sequence[str], *, max_new: int | None = None, seed: int = 0
     ) -> Iterator[Piece]:
         """Continue every prompt; see `Generator`. Raises `GenerationError` before anything is computed."""
+        refuse_length(max_new)
         model, pieces = self.quantised.of(model), deque[Parts]()
-        requests = [
-            self._request(model, tokenizer, pieces, number, prompt, max_new, seed + number)
-            for number, prompt in enumerate(prompts)
-        ]
+
+        def request(number: int, prompt: str) -> Request:
+            return self._request(model, tokenizer, pieces, number, prompt, max_new, seed + number)
+
+        requests = of_every(request, prompts)
         return self._pieces(model, tokenizer, requests, pieces)
 
     def open(
@@ -78,8 +81,6 @@ class Decode:
         max_new: int | None,
         seed: int,
     ) -> Request:
-        if max_new is not None and max_new < 0:
-            raise GenerationError(f"max_new must be at least 0, the tokens that may follow; {max_new} arrived")
         source: Sequence[int] = ()
         if reads_source(model):
             source = _source(tokenizer, prompt, model.context)

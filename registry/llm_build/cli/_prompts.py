@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from llm_build.errors import GenerationError
+from llm_build.errors import GenerationError, PromptError
 
 RESULTS = ("line", "sample", "text", "tokens", "finish")
 """What is said of each text beside its prompt."""
@@ -42,11 +43,25 @@ def read_prompts(path: Path) -> list[Prompt]:
         except _Faulty as fault:
             faults.append(f"{path}:{number}: {fault}")
     if faults:
-        more = [f"and {len(faults) - SHOWN:_} lines more"] if len(faults) > SHOWN else []
-        raise GenerationError("\n".join([*faults[:SHOWN], *more]))
+        raise _refused(faults)
     if not found:
         raise GenerationError(f"{path} must hold a prompt a line; it is empty")
     return found
+
+
+@contextmanager
+def naming_lines(path: Path, prompts: Sequence[Prompt]) -> Iterator[None]:
+    """A fault of some of these prompts is told with the lines in which they stand, each once."""
+    try:
+        yield
+    except PromptError as fault:
+        told = {prompts[place].line: why for place, why in sorted(fault.faults.items())}
+        raise _refused([f"{path}:{line}: {why}" for line, why in told.items()]) from fault
+
+
+def _refused(faults: Sequence[str]) -> GenerationError:
+    more = [f"and {len(faults) - SHOWN:_} lines more"] if len(faults) > SHOWN else []
+    return GenerationError("\n".join([*faults[:SHOWN], *more]))
 
 
 def _lines(path: Path) -> Sequence[str | bytes]:

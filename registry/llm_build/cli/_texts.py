@@ -90,7 +90,10 @@ class Filed:
         with suppress(OSError):  # what it still had to write was told as a fault where it came
             self._file.close()
         if self._kept < len(self._texts):
-            click.echo(f"{self._kept:_} of {len(self._texts):_} texts are in {self._so_far}", err=True)
+            if self._kept:
+                click.echo(f"{self._kept:_} of {len(self._texts):_} texts are in {self._so_far}", err=True)
+            else:
+                self._so_far.unlink()
             return
         with _written(self._whole):
             with self._whole.open("x", encoding="utf-8") as file:

@@ -10,7 +10,7 @@ import click
 
 from llm_build.cli._options import checkpoint_option, compute_options, spec_options
 from llm_build.cli._progress import watcher
-from llm_build.cli._prompts import read_prompts
+from llm_build.cli._prompts import naming_lines, read_prompts
 from llm_build.cli._say import hearing
 from llm_build.cli._texts import Filed, Printed, Text, refuse_taken
 from llm_build.errors import RunError
@@ -73,7 +73,9 @@ def command(
     opened = open_checkpoint(place, taken, device=device, dtype=dtype, seed=seed or 0, config=reading.config)
     with hearing("llm_build.generate", quiet):
         if file is not None:
-            _listed(opened, [Text(each, n) for each in listed for n in range(1, samples + 1)], out, max_new, quiet)
+            texts = [Text(each, n) for each in listed for n in range(1, samples + 1)]
+            with naming_lines(file, [each.prompt for each in texts]):
+                _listed(opened, texts, out, max_new, quiet)
         else:
             _shown(opened, [each for each in prompts or (None,) for _ in range(samples)], max_new, quiet)
 
