@@ -105,7 +105,9 @@ def test_a_prompt_longer_than_the_context_is_refused_at_once() -> None:
     generator = small_part("generate")
     with pytest.raises(GenerationError) as caught:
         generator.generate(MODELS[0], TOKENIZER, ["a", "a" * 17])
-    assert str(caught.value) == "a prompt must fit into the model's context of 16 tokens; 17 arrived: shorten it"
+    assert (
+        str(caught.value) == "prompt 2: a prompt must fit into the model's context of 16 tokens; 17 arrived: shorten it"
+    )
 
 
 def test_an_empty_prompt_begins_as_a_document_does() -> None:
