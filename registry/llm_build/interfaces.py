@@ -442,7 +442,11 @@ class Session(Protocol):
     """A model that writes whatever is submitted, many texts at once; they come and go as they like."""
 
     memory: StateMemory
-    """What it takes beside the weights, and what was free before; `str` makes a line of it."""
+    """What the room that it writes in takes beside the weights, and what was free before that was made.
+
+    Room that was there already may be larger than what was asked for, and others may write in it too: it is told as it
+    is, of all its texts. `str` makes a line of it.
+    """
 
     def submit(self, prompt: str, *, max_new: int | None = None, seed: int = 0) -> Iterator[Piece]:
         """The text that continues `prompt`, as it comes; its tokens do not depend on its neighbours.

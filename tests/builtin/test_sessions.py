@@ -256,6 +256,11 @@ def test_memory_is_known_before_it_is_taken_and_refused_where_it_is_not_there(
     assert known.state == state.nbytes + 3 * model.vocab
     assert known.weights == sum(each.nbytes for each in (*model.parameters(), *model.buffers()))
     assert str(known).startswith("3 texts of at most 10 tokens take 9.2 KiB on cpu, where ")
+    # a smaller one is given what is there, which still takes all that
+    smaller = writer.open(model, TOKENIZER, rows=1, capacity=5)
+    assert smaller.memory == known
+    writer.close()
+    assert writer.open(model, TOKENIZER, rows=1, capacity=5).memory.sizes.rows == 1
     monkeypatch.setattr("llm_build.step.making.free_memory", lambda _: known.state)
     writer.close()
     writer.open(model, TOKENIZER, rows=3, capacity=10)
