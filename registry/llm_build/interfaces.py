@@ -467,9 +467,10 @@ class ServingGenerator(Generator, Protocol):
     ) -> Session:
         """Make room for `rows` texts at a time, each of at most `capacity` tokens with its prompt.
 
-        None: as many as its config says, and the model's context. What was opened or written last may be used again, so
-        that opening another session of the same model costs nothing. Raises `GenerationError`, before anything is
-        allocated, with what it takes and what is free where that is too little.
+        None: as many as its config says, or fewer where the device has not that much memory, and the model's context.
+        What was opened or written last may be used again, so that opening another session of the same model costs
+        nothing. Raises `GenerationError`, before anything is allocated, with what it takes and what is free where that
+        is too little.
         """
 
     def close(self) -> None:

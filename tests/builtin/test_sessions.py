@@ -269,6 +269,26 @@ def test_memory_is_known_before_it_is_taken_and_refused_where_it_is_not_there(
         writer.open(model, TOKENIZER, rows=4, capacity=10)
 
 
+def test_where_memory_is_short_fewer_texts_are_written_at_a_time_unless_their_number_was_asked_for(
+    writer: Any, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = written(writer, model, "def", "a", "ab")
+    one = writer.open(model, TOKENIZER, rows=1).memory.state
+    monkeypatch.setattr("llm_build.step.making.free_memory", lambda _: 3 * one)
+    session = writer.open(model, TOKENIZER)
+    assert (session.memory.sizes.rows, session.memory.sizes.capacity) == (2, 16)
+    assert [
+        text(each) for each in [session.submit(prompt, seed=seed) for seed, prompt in enumerate(("def", "a", "ab"))]
+    ] == expected
+    monkeypatch.setattr("llm_build.step.making.free_memory", lambda _: one)
+    assert writer.open(model, TOKENIZER)._engine is session._engine
+    with pytest.raises(GenerationError, match=r"about 1 texts at a time .*rows=1.*, or 2 tokens of each .*capacity=2"):
+        writer.open(model, TOKENIZER, rows=8)
+    monkeypatch.setattr("llm_build.step.making.free_memory", lambda _: one / 2)
+    with pytest.raises(GenerationError, match=r"one text .* Write about 8 tokens of each .*capacity=8"):
+        writer.open(model, TOKENIZER)
+
+
 def test_a_run_takes_requests(writer: Any, model: Any, tmp_path: Any) -> None:
     compute, place = Compute.choose("cpu"), RunDirectory(tmp_path)
     run = Run(config=None, model=model, tokenizer=TOKENIZER, generator=writer, compute=compute, directory=place)

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from llm_build import GenerationError, Sizes, make_state, state_memory
+from llm_build import GenerationError, Sizes, make_state
 from llm_build_plugins.generate._compile import constants
 from llm_build_plugins.generate._draw import Draw
+from llm_build_plugins.generate._fitting import memory_for
 from llm_build_plugins.generate._flight import Flight
 from llm_build_plugins.generate._groups import bucket, together
 from llm_build_plugins.generate._replay import Replay
@@ -69,8 +70,7 @@ class Engine:
         self.rows, self.capacity, self.memory = rows, capacity, memory
         self.device = next(model.parameters()).device
         sizes = Sizes(rows=rows, capacity=capacity, max_step=min(chunk, capacity), memory=memory)
-        # a flag for each row and token says which were seen
-        self.takes = state_memory(model, sizes, cache, beside=rows * model.vocab)
+        self.takes = memory_for(model, sizes, cache)
         self.takes.refuse()
         log.info("%s", self.takes)
         state = make_state(model, rows, capacity, sizes.max_step, memory=memory, cache=cache)

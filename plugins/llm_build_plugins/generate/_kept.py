@@ -22,17 +22,23 @@ class Kept:
         self._engine: Engine | None = None
         self._model: weakref.ref[Any] | None = None
         self._build: list[tuple[object, ...]] = []
+        self._asked = 0
         self._turn = threading.RLock()
 
-    def engine(self, model: Any, tokenizer: Tokenizer, sizes: Sizes, make: Callable[[], Engine]) -> Engine:
-        """One of at least these sizes. What is kept and does not do is let go before another is made."""
-        with self._turn:
-            return self._one(model, tokenizer, sizes, make)
+    def engine(
+        self, model: Any, tokenizer: Tokenizer, sizes: Sizes, make: Callable[[], Engine], fewer: bool = False
+    ) -> Engine:
+        """One of at least these sizes. What is kept and does not do is let go before another is made.
 
-    def _one(self, model: Any, tokenizer: Tokenizer, sizes: Sizes, make: Callable[[], Engine]) -> Engine:
+        With `fewer`, one that was made for as many rows does, though there was memory for less.
+        """
+        with self._turn:
+            return self._one(model, tokenizer, sizes, make, fewer)
+
+    def _one(self, model: Any, tokenizer: Tokenizer, sizes: Sizes, make: Callable[[], Engine], fewer: bool) -> Engine:
         build, found = build_of(model), self._engine
         same = self._model is not None and self._model() is model and self._build == build
-        if found is not None and same and found.tokenizer is tokenizer and _does(found, sizes):
+        if found is not None and same and found.tokenizer is tokenizer and self._does(found, sizes, fewer):
             return found
         found = None
         self.close()
@@ -42,15 +48,14 @@ class Kept:
             if (kept := own()) is not None:
                 kept.close()
 
-        self._model, self._build = weakref.ref(model, forget), build
+        self._model, self._build, self._asked = weakref.ref(model, forget), build, sizes.rows
         return self._engine
 
     def close(self) -> None:
         """Let go of it; whoever is still writing with it goes on."""
         self._engine = self._model = None
 
-
-def _does(engine: Engine, sizes: Sizes) -> bool:
-    there = engine.rows, engine.capacity, engine.memory
-    wanted = sizes.rows, sizes.capacity, sizes.memory
-    return engine.sound and all(has >= needs for has, needs in zip(there, wanted, strict=True))
+    def _does(self, engine: Engine, sizes: Sizes, fewer: bool) -> bool:
+        there = self._asked if fewer else engine.rows, engine.capacity, engine.memory
+        wanted = sizes.rows, sizes.capacity, sizes.memory
+        return engine.sound and all(has >= needs for has, needs in zip(there, wanted, strict=True))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llm_build import GenerationError, Piece, Sizes, reads_source, source_tokens
 from llm_build_plugins.generate._engine import Engine
 from llm_build_plugins.generate._every import of_every
+from llm_build_plugins.generate._fitting import fitting
 from llm_build_plugins.generate._kept import Kept
 from llm_build_plugins.generate._quantised import Quantised
 from llm_build_plugins.generate._request import Parts, Request, piece, refuse_length
@@ -63,9 +64,10 @@ class Decode:
         source, model = model, self.quantised.of(model)
         longest = model.context if capacity is None else min(capacity, model.context)
         memory = longest if reads_source(model) else 0
-        sizes = Sizes(rows=rows or self.rows, capacity=longest, max_step=self.chunk, memory=memory)
+        step = min(self.chunk, longest)
+        sizes = Sizes(rows=rows or self.rows, capacity=longest, max_step=step, memory=memory)
         request = partial(self._request, model, tokenizer, None)
-        return Session(source, model, self._engine(model, tokenizer, sizes), request, sizes)
+        return Session(source, model, self._engine(model, tokenizer, sizes, fewer=rows is None), request, sizes)
 
     def close(self) -> None:
         """Let go of the room that is kept for the next call."""
@@ -106,24 +108,25 @@ class Decode:
         else:
             yield from map(piece, pieces)
 
-    def _engine(self, model: Any, tokenizer: Tokenizer, sizes: Sizes) -> Engine:
-        """What writes: that of the last call where it does."""
+    def _engine(self, model: Any, tokenizer: Tokenizer, sizes: Sizes, fewer: bool = False) -> Engine:
+        """What writes: that of the last call where it does; with `fewer` rows where it may and memory is short."""
 
         def make() -> Engine:
+            made = fitting(model, sizes, self.cache) if fewer else sizes
             return Engine(
                 model,
                 tokenizer,
                 self.sampler,
                 self.cache,
-                rows=sizes.rows,
-                capacity=sizes.capacity,
-                chunk=sizes.max_step,
-                memory=sizes.memory,
+                rows=made.rows,
+                capacity=made.capacity,
+                chunk=made.max_step,
+                memory=made.memory,
                 capture=self.capture,
                 compile=self.compile,
             )
 
-        return self.kept.engine(model, tokenizer, sizes, make)
+        return self.kept.engine(model, tokenizer, sizes, make, fewer)
 
 
 def _encoded(tokenizer: Tokenizer, prompt: str, context: int) -> list[int]:

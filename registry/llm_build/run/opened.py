@@ -61,8 +61,9 @@ class Run:
     def open(self, *, rows: int | None = None, capacity: int | None = None) -> Session:
         """Room for `rows` texts at a time of at most `capacity` tokens; `submit` to it as requests come.
 
-        Raises `GenerationError` where the spec's generator takes no requests, and with the figures where the device has
-        not that much memory.
+        None: as many as the generator has rows, or fewer where the device has not that much memory, and the model's
+        context. Raises `GenerationError` where the spec's generator takes no requests, and with the figures where the
+        device has less than is asked for.
         """
         generator = self._writer()
         if not serves(generator):
@@ -77,7 +78,8 @@ class Run:
         """What the model writes after a prompt, piece by piece, beside whatever else was submitted.
 
         Streams may be taken in any order, and one that is closed early gives its room back. There is room for texts as
-        long as the model's context, as many as the generator has rows; `open` makes other room.
+        long as the model's context, as many as the generator has rows or the device has memory for; `open` makes other
+        room.
         """
         (text,), chosen = self._prompts([prompt]), self.compute.seed if seed is None else seed
         return self.open().submit(text, max_new=max_new, seed=chosen)

@@ -28,10 +28,16 @@ class StateMemory:
         """Raises `GenerationError` with the figures where the state does not fit into what is free."""
         if self.state > self.free:
             raise GenerationError(
-                f"what a model keeps of its texts must fit into the memory that is free: {self}. Write fewer texts at "
-                "a time (--set generate.rows=8), shorter ones (--max-new, or the capacity of a session), or keep them "
-                "in fewer bytes (--set generate.cache.codec=int8)"
+                f"what a model keeps of its texts must fit into the memory that is free: {self}. {self._remedy()}, or "
+                "keep them in fewer bytes (--set generate.cache.codec=int8)"
             )
+
+    def _remedy(self) -> str:
+        """Sizes for which there may be memory: a state grows with rows and tokens."""
+        rows, tokens = (int(each * self.free / self.state) for each in (self.sizes.rows, self.sizes.capacity))
+        fewer = f"Write about {rows:_} texts at a time (--set generate.rows={rows}, or open(rows={rows})), or "
+        shorter = f"{tokens:_} tokens of each (--max-new, or open(capacity={tokens}))"
+        return (fewer if rows else "Write about ") + shorter if tokens else "Free some"
 
     def __str__(self) -> str:
         texts, take = ("one text", "takes") if self.sizes.rows == 1 else (f"{self.sizes.rows:_} texts", "take")
