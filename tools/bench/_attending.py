@@ -1,4 +1,4 @@
-"""Scenes of attention over what is stored, and how long a kernel takes on them from a CUDA graph.
+"""Scenes of attention over what is stored, and the calls of a kernel on them.
 
 Legend: B rows, T new queries a row, H query heads, K key heads, E and Ev widths of keys and values, L tokens a row.
 """
@@ -6,13 +6,15 @@ Legend: B rows, T new queries a row, H query heads, K key heads, E and Ev widths
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from _graphs import Call
 from llm_build.attend import InOrder, Options, Places
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Places, Options], Tensor]
@@ -126,36 +128,12 @@ def _laid_out(case: Case, lengths: Tensor, span: int) -> tuple[InOrder, tuple[in
     return InOrder(lengths=lengths, span=span), (case.rows, case.capacity + 1)
 
 
-class Timed:
-    """A kernel on several scenes of one case, one behind the other as in the layers of a model, as a CUDA graph."""
-
-    def __init__(self, case: Case, kernel: Kernel) -> None:
-        copies = max(1, min(64, math.ceil(COLD / case.read), 2**34 // case.kept))
-        # what is written into the cells does not matter, and to draw it takes a while
-        first = scene(case)
-        scenes = [first] + [_copied(first) for _ in range(copies - 1)]
-        first.by(kernel)
-        torch.cuda.synchronize()
-        self._scenes, self._graph = scenes, torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            for each in scenes:
-                each.by(kernel)
-        self()
-
-    def __call__(self, least: float = 4e-3) -> float:
-        """Seconds of one call."""
-        turns, taken = 1, 0.0
-        while True:
-            begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            begun.record()
-            for _ in range(turns):
-                self._graph.replay()
-            ended.record()
-            ended.synchronize()
-            taken = begun.elapsed_time(ended) / 1e3
-            if taken >= least:
-                return taken / turns / len(self._scenes)
-            turns *= 2
+def calls(case: Case, kernel: Kernel) -> Sequence[Call]:
+    """A kernel on several scenes of one case, to be called one behind the other as in the layers of a model."""
+    copies = max(1, min(64, math.ceil(COLD / case.read), 2**34 // case.kept))
+    # what is written into the cells does not matter, and to draw it takes a while
+    first = scene(case)
+    return [partial(each.by, kernel) for each in (first, *(_copied(first) for _ in range(copies - 1)))]
 
 
 def _copied(one: Scene) -> Scene:

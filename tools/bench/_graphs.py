@@ -1,8 +1,7 @@
-"""What a kernel takes on a GPU: CUDA graphs of many calls, timed in turn, beside the rate of a copy."""
+"""What a kernel takes on a GPU: CUDA graphs of many calls, timed in turn."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -51,12 +50,3 @@ def alternate(sides: Mapping[Key, Sequence[Call]], repeats: int = REPEATS) -> di
         for name, replay in replays.items():
             found[name].append(seconds(replay, times[name]) / len(sides[name]))
     return found
-
-
-def copy_rate() -> float:
-    """Bytes a second, read and written."""
-    source = torch.empty(2**30, dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    took = statistics.median(alternate({"copy": [lambda: target.copy_(source)]})["copy"])
-    print(f"{torch.cuda.get_device_name()}: a copy moves {2 * 2**30 / took / 1e12:.2f} TB/s")
-    return 2 * 2**30 / took

@@ -8,7 +8,8 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
-from pathlib import Path
+
+from llm_build.processor import processor
 
 REPEATS = 5
 
@@ -31,13 +32,6 @@ def machine(*distributions: str) -> None:
     print(
         f"machine: {processor()}, {cores()} cores; {platform.system()}, Python {platform.python_version()}, {versions}"
     )
-
-
-def processor() -> str:
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def cores() -> int:

@@ -20,8 +20,9 @@ from multiprocessing import get_context
 import torch
 
 import _flexing
-from _attending import Case, Kernel, Scene, Timed, scene
-from _measure import REPEATS, finish, machine
+from _attending import Case, Kernel, Scene, calls, scene
+from _graphs import alternate
+from _measure import finish, machine
 from llm_build.attend import eager, flash, masked, split
 from llm_build.attend.flash import flash_lacks
 from llm_build.attend.split import FEW, split_lacks
@@ -127,12 +128,7 @@ def measure() -> None:
     """Print what each kernel takes for a call."""
     warm([(case, ruled(case)) for case, every in timed() if split in every])
     for case, every in timed():
-        sides = {kernel.__name__: Timed(case, kernel) for kernel in every}
-        taken: dict[str, list[float]] = {name: [] for name in sides}
-        for _ in range(REPEATS):
-            for name, side in sides.items():
-                taken[name].append(side())
-        del sides
+        taken = alternate({kernel.__name__: calls(case, kernel) for kernel in every})
         torch.cuda.empty_cache()
         print(f"{case!s:<44}", "   ".join(f"{name} {shown(case, each)}" for name, each in taken.items()))
 
@@ -230,17 +226,13 @@ def tune() -> None:
     for case in TUNED:
         fits = [tiles for each, tiles in asked if each is case and not wrong[case, tiles]]
         # every graph keeps its own cells: one at a time
-        taken = {tiles: min(once(case, tiles) for _ in range(2)) for tiles in fits}
+        taken = {tiles: min(alternate({"": calls(case, cut(tiles))}, 2)[""]) for tiles in fits}
         best = sorted(taken, key=taken.__getitem__)[:4]
         rule = taken.get(ruled(case), float("nan"))
         print(f"{case!s}: rule {rule * 1e6:.1f} µs, {ruled(case)}; {rule / taken[best[0]]:.2f} of the best")
         for tiles in best:
             print(f"    {taken[tiles] * 1e6:8.1f} µs  {case.read / taken[tiles] / 1e9:5.0f} GB/s  {tiles}")
         torch.cuda.empty_cache()
-
-
-def once(case: Case, tiles: Tiles) -> float:
-    return Timed(case, cut(tiles))(2e-3)
 
 
 @torch.inference_mode()

@@ -20,10 +20,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from _graphs import Call, alternate, copy_rate
+from _graphs import Call, alternate
 from _measure import machine
+from _sides import rate_of
 from _tiles import tune
 from llm_build import Context, build
+from llm_build.run import Compute
 from llm_build_plugins import ffn
 from llm_build_plugins._thin import product
 from llm_build_plugins.ffn import _rows
@@ -171,7 +173,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     machine("torch", "triton")
-    rate = copy_rate()
+    print(torch.cuda.get_device_name())
+    rate = rate_of(Compute.choose("cuda"))
     shapes = [shape for shapes in SHAPES.values() for shape in shapes]
     banks = [(EXPERTS, 2 * HIDDEN, DIM), (EXPERTS, DIM, HIDDEN)]
     found = tune(shapes, banks, CHOSEN, rate) if chosen.tune else {**products(rate), **mixture(rate), **heads(rate)}

@@ -170,9 +170,10 @@ def choose(rows: int, count: int, device: torch.device, dtype: torch.dtype) -> t
         return single, "nothing is computed, so the products that are counted are exactly the rows'", False
     if device.type != "cuda":
         return blocked, "sizes that the host cannot look at", False
-    if rows <= GATHERED * count and dtype in HALF and not torch.is_grad_enabled():
+    few = rows <= GATHERED * count
+    if few and dtype in HALF and not torch.is_grad_enabled():
         return gathered, "few rows without gradients, each of which reads its own matrices where they lie", False
-    if 2 * rows <= count:
+    if few:
         return blocked, "few rows, each of which reads its own matrices once", False
     if dtype != torch.bfloat16:
         return blocked, "grouped_mm takes bfloat16 alone", True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from llm_build.bench.report import Report
 from llm_build.bench.shapes import Shape, largest
 from llm_build.components import Config, id_of
 from llm_build.context import Context
+from llm_build.processor import processor
 from llm_build.progress import Progress, Silence
 from llm_build.registry import installed
 from llm_build.resolve import resolve
@@ -75,7 +75,7 @@ def _report(spec: Any, compute: Compute, parameters: int, rate: Spread, cells: S
         quantizer=None if quantizer is None else id_of(quantizer),
         parameters=parameters,
         machine={
-            "processor": _processor(compute.device),
+            "processor": _device_name(compute.device),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "llm_build": __version__,
@@ -86,10 +86,5 @@ def _report(spec: Any, compute: Compute, parameters: int, rate: Spread, cells: S
     )
 
 
-def _processor(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
