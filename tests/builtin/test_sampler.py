@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor
 from llm_build import Context, id_of
 from llm_build_plugins import generate
 from llm_build_plugins.generate._draw import Draw
-from llm_build_plugins.generate._nucleus import ONE, nucleus
+from llm_build_plugins.generate._nucleus import ONE, _narrowed, nucleus
 from tests.conformance.references import REFERENCES
 from tests.laws import law
 
@@ -118,6 +119,19 @@ def test_the_nucleus_is_what_sorting_finds(
             held.add(token)
             left -= weights[token]
         assert {token for token, kept in enumerate(mask) if kept} == held
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("width", [1, 700, 9_000])
+def test_the_kernels_of_a_gpu_narrow_a_nucleus_as_torch_does(width: int) -> None:
+    random = torch.Generator().manual_seed(width)
+    chances = torch.randint(0, 2**40, (3, width), generator=random) * torch.randint(0, 2, (3, width), generator=random)
+    left = (chances.sum(-1, keepdim=True) * torch.tensor([[0.1], [0.9], [1.0]])).long().clamp(min=1)
+    ranks = torch.randint(-(2**31), 2**31, (3, width), generator=random, dtype=torch.int32)
+    for rank, shift in itertools.product((ranks, ranks[0], ranks.long() << 24), (0, 11, 22)):
+        expected = _narrowed(chances, left, rank, shift)
+        found = _narrowed(chances.cuda(), left.cuda(), rank.cuda(), shift)
+        assert all(torch.equal(one.cpu(), other) for one, other in zip(found, expected, strict=True))
 
 
 @law

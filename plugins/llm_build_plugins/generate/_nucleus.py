@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from llm_build_plugins._triton import HAS_TRITON
+
 ONE = 2**60
 """A chance of 1. Sums of whole numbers are the same in any order: in a row alone, among others, and every time."""
 DIGIT = 11
@@ -20,12 +22,12 @@ def nucleus(scores: Tensor, p: float) -> Tensor:
     digit on; Alabi et al. 2012, "Fast k-Selection Algorithms for Graphics Processing Units", section 3): each pass adds
     up the chances of every digit, goes on in the one in which p is crossed, and leaves out the others.
     """
-    places = torch.arange(scores.shape[-1], device=scores.device)
+    places = torch.arange(scores.shape[-1], dtype=torch.int32, device=scores.device)
     chances = (scores.softmax(-1) * ONE).long()
     left = chances.sum(-1, keepdim=True).clamp(max=math.ceil(p * ONE))
     for rank, bits in ((_rank(scores), 8 * scores.itemsize), (places, (len(places) - 1).bit_length())):
         for shift in range((bits - 1) // DIGIT * DIGIT, -1, -DIGIT):
-            chances, left = _narrowed(chances, left, (rank >> shift).long() & (2**DIGIT - 1))
+            chances, left = _narrowed(chances, left, rank, shift)
     # the one that crosses p is all that is left
     last = chances.argmax(-1, keepdim=True)
     least = scores.gather(-1, last)
@@ -39,9 +41,15 @@ def _rank(scores: Tensor) -> Tensor:
     return torch.where(bits < 0, bits, bits ^ torch.iinfo(whole).max)
 
 
-def _narrowed(chances: Tensor, left: Tensor, digit: Tensor) -> tuple[Tensor, Tensor]:
-    """chances [B, V] of which the first by `digit` [B or 1, V] that hold `left` [B, 1] are sought → both, of the digit
-    in which that is crossed."""
+def _narrowed(chances: Tensor, left: Tensor, rank: Tensor, shift: int) -> tuple[Tensor, Tensor]:
+    """chances [B, V] of which the first by `rank` [B, V] or [V] that hold `left` [B, 1] are sought → both, of the digit
+    at `shift` in which that is crossed."""
+    if chances.is_cuda and HAS_TRITON:
+        from llm_build_plugins.generate._nucleus_kernel import narrowed
+
+        found: tuple[Tensor, Tensor] = narrowed(chances.contiguous(), left, rank.contiguous(), shift, 2**DIGIT)
+        return found
+    digit = (rank >> shift).long() & (2**DIGIT - 1)
     held = chances.new_zeros(len(chances), 2**DIGIT + 1)
     held[:, 1:].scatter_add_(-1, digit.expand_as(chances), chances)
     held = held.cumsum(-1)
