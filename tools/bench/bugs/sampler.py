@@ -8,42 +8,43 @@ SHARED = "plugins/llm_build_plugins/generate/_shared.py"
 GREEDY = "plugins/llm_build_plugins/generate/greedy_module.py"
 TOP_K = "plugins/llm_build_plugins/generate/top_k_module.py"
 TOP_P = "plugins/llm_build_plugins/generate/top_p_module.py"
+NUCLEUS = "plugins/llm_build_plugins/generate/_nucleus.py"
 MIN_P = "plugins/llm_build_plugins/generate/min_p_module.py"
 BUGS = [
     Bug(
         name="the crossing token is dropped",
         component="sampler:top_p",
-        file=TOP_P,
-        old="kept = ranked.masked_fill(before >= self.p, NEVER)",
-        new="kept = ranked.masked_fill((held > self.p) & (before > 0), NEVER)",
+        file=NUCLEUS,
+        old="return (scores > least) | ((scores == least) & (places <= last))",
+        new="return (scores > least) | ((scores == least) & (least == scores.amax(-1, keepdim=True)))",
     ),
     Bug(
         name="one token too many",
         component="sampler:top_p",
-        file=TOP_P,
-        old="before = held.roll(1, -1)",
-        new="before = held.roll(2, -1)\n        before[..., 1:2] = 0",
+        file=NUCLEUS,
+        old="return (scores > least) | ((scores == least) & (places <= last))",
+        new="return scores >= scores.masked_fill(scores >= least, -math.inf).amax(-1, keepdim=True)",
     ),
     Bug(
         name="nothing is left where the first token crosses",
         component="sampler:top_p",
-        file=TOP_P,
-        old="kept = ranked.masked_fill(before >= self.p, NEVER)",
-        new="kept = ranked.masked_fill(held > self.p, NEVER)",
+        file=NUCLEUS,
+        old="return (scores > least) | ((scores == least) & (places <= last))",
+        new="return scores > least",
     ),
     Bug(
         name="sorted scores are not put back",
         component="sampler:top_p",
         file=TOP_P,
-        old="return torch.empty_like(scores).scatter(-1, order, kept)",
-        new="return kept",
+        old="return scores.masked_fill(~nucleus(scores, self.p), NEVER)",
+        new="return scores.masked_fill(~nucleus(scores, self.p), NEVER).sort(-1, descending=True).values",
     ),
     Bug(
         name="probabilities in place of logits",
         component="sampler:top_p",
         file=TOP_P,
-        old="kept = ranked.masked_fill(",
-        new="kept = ranked.softmax(-1).masked_fill(",
+        old="return scores.masked_fill(",
+        new="return scores.softmax(-1).masked_fill(",
     ),
     Bug(
         name="the penalty has the wrong sign on negative logits",
