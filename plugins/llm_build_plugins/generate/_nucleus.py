@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from llm_build import is_traced
 from llm_build_plugins._triton import HAS_TRITON
 
 ONE = 2**60
@@ -45,9 +46,10 @@ def _narrowed(chances: Tensor, left: Tensor, rank: Tensor, shift: int) -> tuple[
     """chances [B, V] of which the first by `rank` [B, V] or [V] that hold `left` [B, 1] are sought → both, of the digit
     at `shift` in which that is crossed."""
     if chances.is_cuda and HAS_TRITON:
-        from llm_build_plugins.generate._nucleus_kernel import narrowed
+        from llm_build_plugins.generate._nucleus_kernel import narrowed, narrowed_operator
 
-        found: tuple[Tensor, Tensor] = narrowed(chances.contiguous(), left, rank.contiguous(), shift, 2**DIGIT)
+        operation = narrowed_operator if is_traced(chances) else narrowed
+        found: tuple[Tensor, Tensor] = operation(chances.contiguous(), left, rank.contiguous(), shift, 2**DIGIT)
         return found
     digit = (rank >> shift).long() & (2**DIGIT - 1)
     held = chances.new_zeros(len(chances), 2**DIGIT + 1)

@@ -43,7 +43,6 @@ def _go_on(  # type: ignore[no-untyped-def]
         tl.store(after + row, wanted - tl.sum(tl.where(every < crossed, each, 0), 0))
 
 
-@torch.library.custom_op("llm_build::narrowed", mutates_args=())
 def narrowed(chances: Tensor, left: Tensor, ranks: Tensor, shift: int, digits: int) -> tuple[Tensor, Tensor]:
     """chances [B, V] and left [B, 1] int64, ranks [B, V] or [V] int32 or int64, all dense; see `_nucleus._narrowed`."""
     rows, vocab = chances.shape
@@ -55,6 +54,9 @@ def narrowed(chances: Tensor, left: Tensor, ranks: Tensor, shift: int, digits: i
     return kept, after
 
 
-@narrowed.register_fake
+narrowed_operator = torch.library.custom_op("llm_build::narrowed", narrowed, mutates_args=())
+
+
+@narrowed_operator.register_fake
 def _(chances: Tensor, left: Tensor, _ranks: Tensor, _shift: int, _digits: int) -> tuple[Tensor, Tensor]:
     return torch.empty_like(chances), torch.empty_like(left)
