@@ -17,7 +17,7 @@ def dense(name: str, old: str, new: str, file: str = DENSE) -> Bug:
 LAYOUT = "plugins/llm_build_plugins/generate/_layout.py"
 DTYPE = "dtype=field.dtype or like.dtype"
 CELLS = "self.cells = self.zeros(sizes.rows, sizes.capacity + 1, like=like)"
-RESET = "for cells in self.cells.values():\n            cells[rows] = 0"
+RESET = "for cells in self.cells.values():\n            cells.index_fill_(0, rows, 0)"
 BUGS = [
     dense("no cell for what is no token", "sizes.capacity + 1", "sizes.capacity"),
     dense("kept in float32", DTYPE, "dtype=like.float().dtype", LAYOUT),
@@ -37,7 +37,7 @@ BUGS = [
         "\n\n\nSHARED: dict = {}\n\n\nclass DenseView(DenseView):",
     ),
     dense("a stale NaN after a reset", RESET, "pass", LAYOUT),
-    dense("a reset forgets its neighbour", RESET, RESET.replace("cells[rows]", "cells[rows - 1]"), LAYOUT),
+    dense("a reset forgets its neighbour", RESET, RESET.replace("0, rows, 0", "0, rows - 1, 0"), LAYOUT),
     dense("a fork the other way", "cells[target] = cells[source]", "cells[source] = cells[target]", LAYOUT),
     dense(
         "a fork copies the first field",
@@ -58,8 +58,8 @@ BUGS = [
         "cells replaced by a reset",
         RESET,
         RESET.replace(
-            "cells[rows] = 0",
-            "cells[rows] = 0\n        self.cells = {name: cells.clone() for name, cells in self.cells.items()}",
+            "cells.index_fill_(0, rows, 0)",
+            "cells.index_fill_(0, rows, 0)\n        self.cells = {name: cells.clone() for name, cells in self.cells.items()}",
         ),
         LAYOUT,
     ),
@@ -69,7 +69,12 @@ BUGS = [
         "span=step.span + 0 * int(step.lengths.max())",
     ),
     dense("a sequence field is not rewound", "view.sequence[name].copy_(kept)", "pass", STATE),
-    dense("a sequence field is not reset", "for kept in self._raw():\n            kept[rows] = 0", "pass", VIEW),
+    dense(
+        "a sequence field is not reset",
+        "for kept in self._raw():\n            kept.index_fill_(0, rows, 0)",
+        "pass",
+        VIEW,
+    ),
     dense(
         "a sequence field is not copied",
         "for kept in self._raw():\n            kept[target] = kept[source]",
