@@ -12,7 +12,7 @@ WIDE = 4096
 
 
 # Triton reads annotations as part of the program, and knows its own alone
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _digits(ranks, apart, row, token, vocab, shift, digits: tl.constexpr):  # type: ignore[no-untyped-def]
     rank = tl.load(ranks + row * apart + token, mask=token < vocab, other=0)
     return ((rank >> shift) & (digits - 1)).to(tl.int32)
