@@ -22,4 +22,6 @@ def launches_early(place: torch.device) -> bool:
 def is_traced(x: Tensor) -> bool:
     """Whether what is done with x is recorded, or is done with other numbers than its own: then only an operator of
     torch can be called. A launch beside torch's dispatcher is cheaper where nobody looks."""
-    return torch.compiler.is_compiling() or type(x) not in (Tensor, nn.Parameter)
+    if torch.compiler.is_compiling():
+        return True
+    return type(x) not in (Tensor, nn.Parameter) or torch._C._len_torch_dispatch_stack() > 0

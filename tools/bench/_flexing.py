@@ -16,6 +16,7 @@ from torch import Tensor
 from _measure import alternate, at_least, show
 from llm_build.attend import Options, Places, eager, flex, masked
 from llm_build.attend.dispatch import choose
+from llm_build.attend.flex import MANY
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Places, Options], Tensor]
 LAYERS = 8
@@ -147,11 +148,11 @@ def checked() -> Iterator[Case]:
     yield from (Case(name=f"bias of {each}", bias=each) for each in ("heads", "one"))
     odd = Case(name="all", documents=90, padded=True, window=200, mask=True, bias="heads", softcap=5.0, sinks=True)
     yield from (Case(name="softcap", softcap=5.0), Case(name="sinks", sinks=True, padded=True), odd)
-    yield from (replace(odd, dtype=torch.float32), replace(odd, width=128, heads=6), replace(odd, length=1000))
+    yield from (replace(odd, dtype=torch.float32), replace(odd, width=128, heads=6), replace(odd, length=1100))
 
 
 def check() -> bool:
-    """Whether flex is chosen, is compiled and comes as close to the reference in float64 as its dtype allows."""
+    """Whether flex is chosen for many queries, is compiled, and comes as near to float64 as its dtype allows."""
     begun, failed, counted = time.monotonic(), 0, 0
     refused = sys.modules["llm_build.attend.flex"]._refused
     with torch.inference_mode(False), torch.enable_grad():
@@ -161,7 +162,7 @@ def check() -> bool:
                 chosen = choose(given.q, given.v, given.places, given.options)[0]
             found = given.by(flex, case.autocast)
             wrong = _wrong(found, given.exactly().by(eager), OFF[torch.bfloat16 if case.autocast else case.dtype])
-            wrong += "" if chosen is flex else f", {chosen.__name__} is chosen"
+            wrong += "" if chosen is flex or case.length < MANY else f", {chosen.__name__} is chosen"
             wrong += ", not compiled" if refused else ""
             wrong += "" if torch.equal(found[0], given.by(flex, case.autocast)[0]) else ", not twice the same"
             refused.clear()
