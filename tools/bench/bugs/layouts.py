@@ -140,8 +140,8 @@ BUGS = [
         "attention:mla",
         "absorbed without the keys' rotary part",
         MLA,
-        ".to(turning.dtype), turning), dim=-1)",
-        ".to(turning.dtype), 0 * turning), dim=-1)",
+        "head_by_head(still, keys.mT, turning, steady=steady)",
+        "head_by_head(still, keys.mT, 0 * turning, steady=steady)",
     ),
     of(
         "attention:mla",
@@ -154,7 +154,7 @@ BUGS = [
         "attention:mla",
         "the shared key is not rotated",
         MLA,
-        "turning, shared = turning.split((self.heads, 1), dim=-2)",
-        "turning, shared = turning.split((self.heads, 1), dim=-2)[0], shared[..., None, :]",
+        "turning, shared = (self.position.rotate(each, step.positions) for each in (turning, shared))",
+        "turning = self.position.rotate(turning, step.positions)",
     ),
 ]
