@@ -115,7 +115,8 @@ def test_a_source_may_fill_the_context_and_no_more() -> None:
     with pytest.raises(GenerationError) as caught:
         decode().generate(model, TOKENIZER, ["a", "a" * 12])
     assert str(caught.value) == (
-        "prompt 2: a source must fit into the model's context of 12 tokens, [eos] included; 13 arrived: shorten the prompt"
+        "prompt 2: a source must fit into the model's context of 12 tokens, [eos] included; 13 arrived: "
+        "shorten the prompt"
     )
 
 
