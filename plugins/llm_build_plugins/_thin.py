@@ -135,13 +135,15 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 @contextmanager
-def thin_products(rows: int = 1) -> Iterator[None]:
+def thin_products(rows: Tensor | None = None) -> Iterator[None]:
     """Every `nn.functional.linear` within, and so every `nn.Linear`, is a `product` where that fits.
 
-    `rows`: none takes fewer. Looking at each operation takes the host some microseconds, so nobody looks where there
-    are many. torch.compile cannot trace all that it otherwise can within: what is compiled takes `thinned` instead.
+    `rows` has a number for each row that all of them take. Looking at each operation takes the host some microseconds,
+    so nobody looks where none would fit. torch.compile cannot trace all that it otherwise can within: what is compiled
+    takes `thinned` instead.
     """
-    with _Thin() if rows <= FEW_OF_BYTES else nullcontext():
+    most = FEW_OF_BYTES if rows is not None and rows.device.type in DEVICES else 1
+    with _Thin() if rows is None or rows.numel() <= most else nullcontext():
         yield
 
 

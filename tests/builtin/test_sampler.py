@@ -128,9 +128,9 @@ def test_the_kernels_of_a_gpu_narrow_a_nucleus_as_torch_does(width: int) -> None
     chances = torch.randint(0, 2**40, (3, width), generator=random) * torch.randint(0, 2, (3, width), generator=random)
     left = (chances.sum(-1, keepdim=True) * torch.tensor([[0.1], [0.9], [1.0]])).long().clamp(min=1)
     ranks = torch.randint(-(2**31), 2**31, (3, width), generator=random, dtype=torch.int32)
-    for rank, shift in itertools.product((ranks, ranks[0], ranks.long() << 24), (0, 11, 22)):
-        expected = _narrowed(chances, left, rank, shift)
-        found = _narrowed(chances.cuda(), left.cuda(), rank.cuda(), shift)
+    for rank, shift, digits in itertools.product((ranks, ranks[0], ranks.long() << 24), (0, 11, 22), (2**4, 2**11)):
+        expected = _narrowed(chances, left, rank, shift, digits)
+        found = _narrowed(chances.cuda(), left.cuda(), rank.cuda(), shift, digits)
         assert all(torch.equal(one.cpu(), other) for one, other in zip(found, expected, strict=True))
 
 

@@ -51,24 +51,24 @@ model = decoder {{
 }}
 """
 LARGE = """llm 1
-let mixer = gqa {{ heads = 128, kv_heads = 4, head_dim = 128 }}
-let dense = block {{ attention = mixer, ffn = swiglu {{ hidden = 18_432 }} }}
-let sparse = block {{
+let mixer = gqa { heads = 128, kv_heads = 4, head_dim = 128 }
+let dense = block { attention = mixer, ffn = swiglu { hidden = 18_432 } }
+let sparse = block {
   attention = mixer
-  ffn = moe {{
+  ffn = moe {
     experts = 256
-    router = softmax_topk {{ k = 8 }}
-    expert = swiglu {{ hidden = 2_048 }}
-    shared = swiglu {{ hidden = 2_048 }}
-  }}
-}}
-model = decoder {{
+    router = softmax_topk { k = 8 }
+    expert = swiglu { hidden = 2_048 }
+    shared = swiglu { hidden = 2_048 }
+  }
+}
+model = decoder {
   dim = 7_168, vocab = 129_280, context = 4_096, position = rope, norm = rms
   layers = 3 * dense + 58 * sparse
-}}
-train = pretrain {{ steps = 10, batch = 1, optimizer = {optimizer} }}
+}
+train = pretrain { steps = 10, batch = 1, optimizer = muon }
 """
-"""As large as DeepSeek-V3, with grouped-query attention in place of its latent one."""
+"""As large as DeepSeek-V3, with grouped-query attention in place of its latent one and the dearest optimiser."""
 PEAK = r"""
 import contextlib, io, json, re, sys
 from pathlib import Path
@@ -346,10 +346,9 @@ def computed() -> float:
     return used.ru_utime + used.ru_stime
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_model_of_671_billion_parameters_takes_neither_time_nor_memory(optimizer: str, tmp_path: Path) -> None:
+def test_a_model_of_671_billion_parameters_takes_neither_time_nor_memory(tmp_path: Path) -> None:
     spec = tmp_path / "large.llm"
-    spec.write_text(LARGE.format(optimizer=optimizer), encoding="utf-8")
+    spec.write_text(LARGE, encoding="utf-8")
     begun = computed()
     figures, peak = finished(start(sys.executable, "-c", PEAK, spec)).splitlines()
     assert computed() - begun < 20

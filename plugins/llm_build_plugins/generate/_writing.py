@@ -67,11 +67,11 @@ class Writing:
     @torch.no_grad()
     def read(self, tokens: Tensor, count: Tensor | None, drawing: Tensor | None, **memory: Tensor) -> None:
         """Read tokens [B, T], the first count[b] of row b, all without one; rows with 1 in `drawing` [B] draw then."""
-        with thin_products(tokens.numel()):
+        with thin_products(tokens):
             hidden = self._hidden(tokens, count, **memory)
         if drawing is not None:
             last = hidden[:, -1] if count is None else _last(hidden, count)
-            with thin_products(len(last)):
+            with thin_products(drawing):
                 self._draw(self.model.head(last), drawing)
 
     @torch.no_grad()
@@ -79,7 +79,7 @@ class Writing:
         """A token for each row that is allowed and live. What it reads and writes stays where it is."""
         count, model = self.allowed * self.live, self.model
         if self._sampling is None:
-            with thin_products():
+            with thin_products(self.tokens):
                 self.finish(model.head, self._hidden(self.tokens, count), count)
             return
         compiled = Compiled.of(model)
