@@ -26,7 +26,8 @@ MEMORY_MIB = 500
 SECONDS = 30
 
 MEASURED = """
-import re, sys, time
+import gc, re, sys, time
+gc.disable()  # as `check` does
 from pathlib import Path
 from llm_build.diagnostics import Source, render
 from llm_build.resolve import read
