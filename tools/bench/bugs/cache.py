@@ -45,7 +45,11 @@ BUGS = [
         "            cells[target] = cells[source]\n            break",
         LAYOUT,
     ),
-    dense("one row's length for all", "lengths=step.lengths", "lengths=step.lengths.max().expand_as(step.lengths)"),
+    dense(
+        "the shortest row's length for all",
+        "lengths=step.lengths",
+        "lengths=step.lengths.min().expand_as(step.lengths)",
+    ),
     dense("the last token is not read", "lengths=step.lengths", "lengths=step.lengths - 1"),
     dense("only the first span is read", "span=step.span", "span=min(64, step.span)"),
     dense(

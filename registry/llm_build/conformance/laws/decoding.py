@@ -114,7 +114,8 @@ def poison(trial: Trial) -> None:
 def chunks(trial: Trial) -> None:
     """A sequence that comes in chunks gives what it gives whole, also where no `count` says that all tokens are real.
 
-    A call without a `count` is that of plain decoding, and takes ways of its own in a mixer and in a cache.
+    A call without a `count` is that of plain decoding, and takes ways of its own in a mixer and in a cache. It stays as
+    no other check makes that call alone.
     """
     made, cache = drawn(trial), cache_for(trial)
     world, rows = world_of(trial, made, cache), trial.whole("rows", 1, 2)
