@@ -15,10 +15,9 @@ from torch._subclasses import FakeTensor
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
-from llm_build import is_traced
+from llm_build import HAS_TRITON, is_traced
 from llm_build_plugins._autocast import autocasts
 from llm_build_plugins._single import is_single, single
-from llm_build_plugins._triton import HAS_TRITON
 
 HALF = (torch.bfloat16, torch.float16)
 DEVICES = ("cuda",) if HAS_TRITON else ()

@@ -64,8 +64,10 @@ if TYPE_CHECKING:
     from llm_build.groups import parameter_groups as parameter_groups
     from llm_build.interfaces import Piece as Piece
     from llm_build.interfaces import reads_source as reads_source
+    from llm_build.kernels import HAS_TRITON as HAS_TRITON
     from llm_build.kernels import is_traced as is_traced
     from llm_build.kernels import launches_early as launches_early
+    from llm_build.kernels import with_own_code as with_own_code
     from llm_build.progress import Progress as Progress
     from llm_build.progress import Silence as Silence
     from llm_build.resolve import load as load
@@ -112,7 +114,7 @@ _HOME = {
     "llm_build.document": ["Document"],
     "llm_build.groups": ["TABLE", "VECTOR", "ParameterGroup", "parameter_groups"],
     "llm_build.interfaces": ["Piece", "reads_source"],
-    "llm_build.kernels": ["is_traced", "launches_early"],
+    "llm_build.kernels": ["HAS_TRITON", "is_traced", "launches_early", "with_own_code"],
     "llm_build.progress": ["Progress", "Silence"],
     "llm_build.resolve": ["load"],
     "llm_build.resolve.raising": ["write"],

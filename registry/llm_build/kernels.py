@@ -1,11 +1,18 @@
-"""What whoever launches a kernel of his own asks first."""
+"""What whoever launches or compiles kernels of his own needs."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from importlib.util import find_spec
+from types import FunctionType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+HAS_TRITON = find_spec("triton") is not None
+"""Whether the language of our kernels is there: torch for CUDA brings Triton on Linux, and nowhere else."""
 
 
 @functools.cache
@@ -25,3 +32,11 @@ def is_traced(x: Tensor) -> bool:
     if torch.compiler.is_compiling():
         return True
     return type(x) not in (Tensor, nn.Parameter) or torch._C._len_torch_dispatch_stack() > 0
+
+
+def with_own_code(call: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A copy of a plain function with code of its own: torch keeps by the code what it compiled, which sizes have
+    changed, and how often; by the code's name too."""
+    assert isinstance(call, FunctionType), "only a plain function has code that can be copied"
+    code = call.__code__.replace(co_name=name, co_qualname=name)
+    return FunctionType(code, call.__globals__, name)

@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from llm_build.attend import Choice, Options, Places, Relation, attend, dispatch, eager, fused, listening, masked
 from llm_build.attend.dispatch import choose
+from tests.core.flexing import even_distance
 from tests.laws import law
 
 # the package offers each function under the name of its file
@@ -48,10 +49,6 @@ def scenes(draw: st.DrawFn, plain: bool = False) -> Scene:
         return Scene(q, k, v, Places(q_index=place, k_index=place, plain=True))
     q_index, k_index = torch.randint(-1, 7, (rows, queries)), torch.randint(-1, 7, (rows, keys))
     return Scene(q, k, v, Places(q_index=q_index, k_index=k_index, padded=True))
-
-
-def even_distance(q: Tensor, k: Tensor) -> Tensor:
-    return (q - k) % 2 == 0
 
 
 def slopes(heads: int) -> Tensor:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from llm_build import is_traced
+from llm_build import HAS_TRITON, is_traced
 from llm_build_plugins._autocast import autocasts
-from llm_build_plugins._triton import HAS_TRITON
 
 HALF = (torch.bfloat16, torch.float16)
 FEW, WIDEST = 2, 4096

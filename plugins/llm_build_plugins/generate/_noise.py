@@ -6,8 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from llm_build import is_traced
-from llm_build_plugins._triton import HAS_TRITON
+from llm_build import HAS_TRITON, is_traced
 
 _ADD = 0x9E3779B97F4A7C15 - 2**64
 _FIRST = 0xBF58476D1CE4E5B9 - 2**64

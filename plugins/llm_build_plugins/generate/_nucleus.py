@@ -7,8 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from llm_build import is_traced
-from llm_build_plugins._triton import HAS_TRITON
+from llm_build import HAS_TRITON, is_traced
 
 ONE = 2**60
 """A chance of 1. Sums of whole numbers are the same in any order: in a row alone, among others, and every time."""

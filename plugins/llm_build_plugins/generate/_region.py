@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from types import FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from llm_build import with_own_code
 from llm_build_plugins._thin import thin_products
 from llm_build_plugins.generate._culprit import first_line, traced_part
 
@@ -59,17 +59,9 @@ class Region:
     def _for(self, rows: int) -> Callable[..., Any]:
         """The compiled function for so many rows."""
         if rows not in self._compiled:
-            own = _own(self._call, f"region_{self._number}_of_{rows}_rows")
+            own = with_own_code(self._call, f"region_{self._number}_of_{rows}_rows")
             self._compiled[rows] = torch.compile(own, fullgraph=True, backend=self._backend)
         return self._compiled[rows]
-
-
-def _own(call: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """A copy of a function with code of its own: torch keeps by the code what it compiled, which sizes have changed,
-    and how often; by the code's name too."""
-    assert isinstance(call, FunctionType), "a region calls a plain function"
-    code = call.__code__.replace(co_name=name, co_qualname=name)
-    return FunctionType(code, call.__globals__, name)
 
 
 def _rows(args: Sequence[Any]) -> int:

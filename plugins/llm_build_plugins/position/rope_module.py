@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from llm_build import is_traced
-from llm_build_plugins._triton import HAS_TRITON
+from llm_build import HAS_TRITON, is_traced
 from llm_build_plugins.position._frequencies import WithFrequencies, turns
 
 if TYPE_CHECKING:

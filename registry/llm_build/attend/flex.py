@@ -10,7 +10,6 @@ import itertools
 import logging
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,8 +20,8 @@ from llm_build.attend._blocks import BLOCK, Seen, block_mask
 from llm_build.attend.eager import eager
 from llm_build.attend.masked import masked
 from llm_build.attend.options import Options, Places
-from llm_build.attend.split import HAS_TRITON
 from llm_build.attend.visible import sees
+from llm_build.kernels import HAS_TRITON, with_own_code
 
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
@@ -153,9 +152,7 @@ def _kernel(kind: Hashable) -> Callable[..., Tensor]:
     by which torch keeps what it compiled, so that no kind uses up another's number of sizes.
     """
     if kind not in _compiled:
-        name = f"flex_{next(_numbers)}"
-        code = _traced.__code__.replace(co_name=name, co_qualname=name)
-        own = FunctionType(code, _traced.__globals__, name)
+        own = with_own_code(_traced, f"flex_{next(_numbers)}")
         _compiled[kind] = torch.compile(own, fullgraph=True, dynamic=False)
     return _compiled[kind]
 

@@ -5,20 +5,16 @@ Legend: B rows, T queries, H query heads, K key/value heads, E head dim, C cells
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import torch
 from torch import Tensor
 
 from llm_build.attend.options import Options, Places
 from llm_build.attend.order import InOrder
-from llm_build.kernels import is_traced
+from llm_build.kernels import HAS_TRITON, is_traced
 
 FEW = 16
 """So many queries of a row are few. More go to a kernel made for many, where that has every option."""
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
-HAS_TRITON = find_spec("triton") is not None
-"""Whether the language of the kernel is installed, as it is with torch for CUDA."""
 
 
 def needs_triton(q: Tensor) -> str:
