@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from _attending import Kernel, Scene
 from _measure import alternate, at_least, show
 from llm_build.attend import Options, Places, eager, flex, masked
 from llm_build.attend.dispatch import choose
 from llm_build.attend.flex import MANY
 
-Kernel = Callable[[Tensor, Tensor, Tensor, Places, Options], Tensor]
 LAYERS = 8
 """A step has so many, which share what is worked out once."""
 OFF = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
@@ -52,30 +52,21 @@ class Case:
         return f"{self.name} {sizes} {str(self.dtype).removeprefix('torch.')}"
 
 
-@dataclass(frozen=True)
-class Scene:
-    """What a kernel is given."""
+def graded(given: Scene, kernel: Kernel, autocast: bool = False) -> list[Tensor]:
+    """What a kernel gives, and the gradients of q, k, v and sinks."""
+    with torch.autocast("cuda", torch.bfloat16, enabled=autocast):
+        out = given.by(kernel)
+    weights = torch.linspace(-1, 2, out.numel(), dtype=torch.float64, device="cuda").view_as(out)
+    wanted = [each for each in (given.q, given.k, given.v, given.options.sinks) if each is not None]
+    return [out, *torch.autograd.grad((out * weights.to(out.dtype)).sum(), wanted)]
 
-    q: Tensor
-    k: Tensor
-    v: Tensor
-    places: Places
-    options: Options
 
-    def by(self, kernel: Kernel, autocast: bool = False) -> list[Tensor]:
-        """What a kernel gives, and the gradients of q, k, v and sinks."""
-        with torch.autocast("cuda", torch.bfloat16, enabled=autocast):
-            out = kernel(self.q, self.k, self.v, self.places, self.options)
-        weights = torch.linspace(-1, 2, out.numel(), dtype=torch.float64, device="cuda").view_as(out)
-        given = [each for each in (self.q, self.k, self.v, self.options.sinks) if each is not None]
-        return [out, *torch.autograd.grad((out * weights.to(out.dtype)).sum(), given)]
-
-    def exactly(self) -> Scene:
-        """The same numbers in float64."""
-        sinks = self.options.sinks
-        q, k, v = (each.detach().double().requires_grad_() for each in (self.q, self.k, self.v))
-        wide = None if sinks is None else sinks.detach().double().requires_grad_()
-        return Scene(q, k, v, self.places, replace(self.options, sinks=wide))
+def widened(given: Scene) -> Scene:
+    """The same numbers in float64."""
+    sinks = given.options.sinks
+    q, k, v = (each.detach().double().requires_grad_() for each in (given.q, given.k, given.v))
+    wide = None if sinks is None else sinks.detach().double().requires_grad_()
+    return Scene(q, k, v, given.places, replace(given.options, sinks=wide))
 
 
 def scene(case: Case, seed: int = 0) -> Scene:
@@ -160,11 +151,11 @@ def check() -> bool:
             given, counted = scene(case, seed), counted + 1
             with torch.autocast("cuda", torch.bfloat16, enabled=case.autocast):
                 chosen = choose(given.q, given.v, given.places, given.options)[0]
-            found = given.by(flex, case.autocast)
-            wrong = _wrong(found, given.exactly().by(eager), OFF[torch.bfloat16 if case.autocast else case.dtype])
+            found = graded(given, flex, case.autocast)
+            wrong = _wrong(found, graded(widened(given), eager), OFF[torch.bfloat16 if case.autocast else case.dtype])
             wrong += "" if chosen is flex or case.length < MANY else f", {chosen.__name__} is chosen"
             wrong += ", not compiled" if refused else ""
-            wrong += "" if torch.equal(found[0], given.by(flex, case.autocast)[0]) else ", not twice the same"
+            wrong += "" if torch.equal(found[0], graded(given, flex, case.autocast)[0]) else ", not twice the same"
             refused.clear()
             if wrong:
                 failed += 1
